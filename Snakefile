@@ -1,0 +1,24 @@
+"""Four applied machine-learning studies, from raw data to a report."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: workflow.source_path("config/config.yaml")
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/glacier.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.glacier.input,
+        "results/provenance.json",
+    localrule: True

@@ -1,0 +1,1 @@
+"""What all studies share: splits, scores with intervals, conformal intervals, combination."""

@@ -1,0 +1,111 @@
+"""Cross-validation schemes as the configuration names them (made by casestudies.evaluation.splits).
+
+The grouping follows the claim: a new glacier, a new year, a new cohort, a later season.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class Section(BaseModel):
+    """A section of the configuration: unknown keys are refused, values are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class _Scheme(Section):
+    inner_folds: int = Field(5, ge=2, le=20)
+    """Inner folds of each outer training set, for every choice and for calibration."""
+
+
+class LeaveOneGroupOut(_Scheme):
+    """Each group is held out once; inner folds keep groups whole."""
+
+    kind: Literal["leave_one_group_out"] = "leave_one_group_out"
+    group: str
+    """Column whose values are the groups."""
+    test_from: int | None = None
+    """Hold out only groups from this value on (earlier ones stay in every training set)."""
+
+    @property
+    def units(self) -> list[str]:
+        return [self.group]
+
+
+class LeaveGroupsOut(_Scheme):
+    """A cell of some groups and some others is held out; training shares neither with it."""
+
+    kind: Literal["leave_groups_out"] = "leave_groups_out"
+    groups: tuple[str, str]
+    """The two grouping columns."""
+    parts: tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]]
+    """Into how many random parts the values of each are divided; every cell is held out once."""
+    test_from: int | None = None
+    """Hold out only values of the second column from this one on."""
+
+    @property
+    def units(self) -> list[str]:
+        return list(self.groups)
+
+
+class Forward(_Scheme):
+    """Trained on the past, tested on what follows."""
+
+    kind: Literal["forward"] = "forward"
+    time: str
+    """Column of time."""
+    cuts: list[int] = Field(min_length=1)
+    """Last value of each training period, ascending; the test period ends at the next cut."""
+    gap: int = Field(0, ge=0)
+    """Units of time left out between training and test."""
+
+    @property
+    def units(self) -> list[str]:
+        return [self.time]
+
+    @field_validator("cuts")
+    @classmethod
+    def _ascending(cls, cuts: list[int]) -> list[int]:
+        if sorted(set(cuts)) != cuts:
+            raise ValueError("must be in ascending order, each once")
+        return cuts
+
+
+class Blocked(_Scheme):
+    """Contiguous blocks of time, each held out once with a gap on either side."""
+
+    kind: Literal["blocked"] = "blocked"
+    time: str
+    """Column of time (a number)."""
+    blocks: int = Field(ge=2)
+    """Number of blocks."""
+    gap: float = Field(0, ge=0)
+    """Time left out of training on either side of a block."""
+
+    @property
+    def units(self) -> list[str]:
+        return [self.time]
+
+
+class RepeatedKFold(_Scheme):
+    """Repeated k-fold stratified by class, with the samples of a subject kept together."""
+
+    kind: Literal["repeated_stratified_kfold"] = "repeated_stratified_kfold"
+    subject: str = "sample"
+    """Column of the independent unit."""
+    folds: int = Field(10, ge=2)
+    """Outer folds."""
+    repeats: int = Field(1, ge=1)
+    """How often the folds are drawn anew."""
+
+    @property
+    def units(self) -> list[str]:
+        return [self.subject]
+
+
+SCHEMES = (LeaveOneGroupOut, LeaveGroupsOut, Forward, Blocked, RepeatedKFold)
+Scheme = Annotated[
+    LeaveOneGroupOut | LeaveGroupsOut | Forward | Blocked | RepeatedKFold,
+    Field(discriminator="kind"),
+]

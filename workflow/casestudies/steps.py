@@ -1,0 +1,68 @@
+"""What makes a typed function a step: a command line, one clear message per error, progress."""
+
+import errno
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import cyclopts
+from tqdm import tqdm
+
+from casestudies.errors import InputError
+
+T = TypeVar("T")
+log = logging.getLogger("casestudies")
+
+
+def main(function: Callable[..., Any]) -> None:
+    """Run ``function`` from the command line that its signature and docstring describe.
+
+    Exit status: 0 on success, 1 on an unexpected error (with a traceback), 2 on bad input or a
+    wrong command line, 3 on a full disk (one message each, no traceback).
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    module = sys.modules["__main__"].__spec__
+    app = cyclopts.App(
+        name=f"python -m {module.name}" if module else function.__name__,
+        default_parameter=cyclopts.Parameter(negative=(), consume_multiple=True),
+        help_format="plaintext",
+    )
+    app.default(function)
+    try:
+        app(error_formatter=lambda error: f"error: {error}", exit_on_error=False, print_error=True)
+    except cyclopts.CycloptsError:
+        sys.exit(2)
+    except InputError as error:
+        sys.exit(_fail(str(error), 2))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" while writing {error.filename}" if error.filename else ""
+        sys.exit(_fail(f"the disk is full{where}; nothing was kept. Free space and run again.", 3))
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """Iterate with a progress bar on a terminal, or a line every ten seconds in a log."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=label, total=total)
+        return
+    start = shown = time.monotonic()
+    done = 0
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - shown >= 10:
+            shown = now
+            log.info("%s: %d of %s, %.0f s", label, done, total or "?", now - start)
+    log.info("%s: %d done in %.1f s", label, done, time.monotonic() - start)
