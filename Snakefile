@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/shared.smk"
 include: "workflow/rules/glacier.smk"
 include: "workflow/rules/report.smk"
 

@@ -12,7 +12,7 @@ class InputError(Exception):
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return a hint such as ``did you mean 'year'?``, or the list of valid names if none is near."""
+    """Return a hint: the nearest valid name, or the list of valid names if none is near."""
     names = sorted(valid)
     match = get_close_matches(name, names, n=1, cutoff=0.6)
     if match:

@@ -1,5 +1,6 @@
 """What a result rests on: commit, versions, configuration, seeds, device, seconds, energy."""
 
+import json
 import platform
 import subprocess
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from casestudies import __version__
+from casestudies.files import write_json
+from casestudies.steps import main
 
 _PACKAGES = ("numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "snakemake", "torch")
 
@@ -18,7 +21,11 @@ def provenance(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return commit, versions, platform, configuration and seed, JSON-serialisable."""
     return {
         "commit": _commit(),
-        "versions": {"casestudies": __version__, "python": platform.python_version(), **_versions()},
+        "versions": {
+            "casestudies": __version__,
+            "python": platform.python_version(),
+            **_versions(),
+        },
         "platform": platform.platform(),
         "config": dict(config),
         "seed": seed,
@@ -54,3 +61,33 @@ def stopwatch() -> Iterator[dict[str, float]]:
     start = time.perf_counter()
     yield measured
     measured["seconds"] = round(time.perf_counter() - start, 3)
+
+
+def collect(*, studies: list[Path], config: str, seed: int, output: Path) -> None:
+    """Collect the provenance of all studies into one file, with the totals of the run.
+
+    Parameters
+    ----------
+    studies
+        The studies' provenance files, <study>/<data set>/provenance.json.
+    config
+        The whole configuration as JSON.
+    seed
+        The configuration's seed.
+    output
+        JSON: commit, versions, platform, configuration, seed, totals, and each study's steps.
+    """
+    parts = {
+        "/".join(path.parts[-3:-1]): json.loads(path.read_text(encoding="utf-8"))["steps"]
+        for path in studies
+    }
+    steps = [step for part in parts.values() for step in part.values()]
+    totals = {
+        key: round(sum(step.get(key) or 0 for step in steps), 6)
+        for key in ("seconds", "joules", "co2e_kg")
+    }
+    write_json({**provenance(json.loads(config), seed), "totals": totals, "studies": parts}, output)
+
+
+if __name__ == "__main__":
+    main(collect)

@@ -1,13 +1,7 @@
-"""Reading and writing of files: atomic, validated, with metadata.
-
-A file takes its final name only when it is complete, so that an interrupted step leaves nothing
-that could be taken for a result.
-"""
+"""Reading and writing of tables: validated, with metadata."""
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from casestudies.errors import InputError, nearest
+from casestudies.files import write_json, writing  # noqa: F401
 
 _METADATA_KEY = b"casestudies"
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that becomes ``path`` if the block succeeds.
-
-    The temporary name keeps the suffix, since many writers choose the format by it. On any error,
-    a full disk included, the temporary file is removed and ``path`` is left as it was.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_table(frame: pd.DataFrame, path: Path, metadata: Mapping[str, Any] | None = None) -> None:
@@ -106,9 +84,3 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """Return the metadata that :func:`write_table` stored in a Parquet file (empty if none)."""
     stored = pq.read_schema(path).metadata or {}
     return json.loads(stored.get(_METADATA_KEY, b"{}"))
-
-
-def write_json(value: Any, path: Path) -> None:
-    """Write ``value`` as indented JSON, atomically."""
-    with writing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")

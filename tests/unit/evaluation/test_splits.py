@@ -1,15 +1,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from casestudies.errors import InputError
-from casestudies.evaluation.splits import folds_to_table, make_folds, read_folds
-from casestudies.schemes import (
+from casestudies.config.schemes import (
     Blocked,
     Forward,
     LeaveGroupsOut,
     LeaveOneGroupOut,
     RepeatedKFold,
 )
+from casestudies.errors import InputError
+from casestudies.evaluation.splits import folds_to_table, make_folds, read_folds
 from casestudies.tables import write_table
 from hypothesis import given, settings
 from hypothesis import strategies as st

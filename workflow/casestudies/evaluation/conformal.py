@@ -2,8 +2,8 @@
 
 Residuals of one year (or glacier) are not exchangeable with those of a new year, but whole years
 are: hierarchical conformal prediction (Lee, Barber and Willett 2023, arXiv:2306.06342) gives each
-calibration unit the same mass, whatever its number of samples, and the new unit its own at infinity.
-Well-kept conformal libraries calibrate rows, not units, hence these few lines.
+calibration unit the same mass, whatever its number of samples, and the new unit its own at
+infinity. Well-kept conformal libraries calibrate rows, not units, hence these few lines.
 """
 
 from collections.abc import Sequence

@@ -228,7 +228,16 @@ class Scorer:
                     self._groups(kept),
                 )
             )
-        columns = "metric model reference estimate lower upper samples groups".split()
+        columns = [
+            "metric",
+            "model",
+            "reference",
+            "estimate",
+            "lower",
+            "upper",
+            "samples",
+            "groups",
+        ]
         return pd.DataFrame(rows, columns=columns)
 
 
@@ -240,6 +249,8 @@ def scored(predictions: pd.DataFrame) -> np.ndarray:
 def coverage(predictions: pd.DataFrame, by: pd.Series | None = None) -> pd.DataFrame:
     """Return how often intervals cover the observation, and their mean width.
 
+    A model without intervals yields no rows.
+
     Parameters
     ----------
     by
@@ -249,7 +260,7 @@ def coverage(predictions: pd.DataFrame, by: pd.Series | None = None) -> pd.DataF
     -------
     Table: group, coverage, width (unit of the target), samples.
     """
-    kept = predictions[scored(predictions)]
+    kept = predictions[scored(predictions) & predictions["lower"].notna()]
     inside = (kept["observed"] >= kept["lower"]) & (kept["observed"] <= kept["upper"])
     group = "all" if by is None else by.loc[kept["sample"]].to_numpy()
     table = pd.DataFrame(

@@ -15,8 +15,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 from sklearn.model_selection import StratifiedGroupKFold
 
-from casestudies.errors import InputError
-from casestudies.schemes import (
+from casestudies.config.schemes import (
     Blocked,
     Forward,
     LeaveGroupsOut,
@@ -24,6 +23,7 @@ from casestudies.schemes import (
     RepeatedKFold,
     Scheme,
 )
+from casestudies.errors import InputError
 from casestudies.steps import main
 from casestudies.tables import read_table, write_table
 

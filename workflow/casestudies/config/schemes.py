@@ -1,8 +1,11 @@
-"""Cross-validation schemes as the configuration names them (made by casestudies.evaluation.splits).
+"""What the studies' sections share: data sets of one's own, and cross-validation schemes.
+
+The schemes are made by casestudies.evaluation.splits.
 
 The grouping follows the claim: a new glacier, a new year, a new cohort, a later season.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -12,6 +15,13 @@ class Section(BaseModel):
     """A section of the configuration: unknown keys are refused, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class LocalDataSet(Section):
+    """A user's own data, in the documented format."""
+
+    path: Path
+    """Folder with the raw files."""
 
 
 class _Scheme(Section):

@@ -4,50 +4,18 @@
 ``python -m casestudies.config --folder config``; a test keeps them in step.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from textwrap import wrap
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 from zlib import crc32
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from casestudies.config.glacier import DATASETS as GLACIER_DATASETS
+from casestudies.config.glacier import Glacier
+from casestudies.config.schemes import SCHEMES, Section
 from casestudies.errors import InputError, nearest
-from casestudies.schemes import (
-    SCHEMES,
-    Forward,
-    LeaveGroupsOut,
-    LeaveOneGroupOut,
-    Scheme,
-    Section,
-)
-from casestudies.steps import main
-from casestudies.tables import write_json
-
-GlacierModel = Literal[
-    "mean",
-    "year_mean",
-    "degree_day",
-    "ols",
-    "lasso",
-    "ridge",
-    "ridge_regional",
-    "extra_trees",
-    "gradient_boosting",
-    "gaussian_process",
-]
-GLACIER_DATASETS = ("simulated", "alpgm-corrected")
-GlacierNetwork = Literal["paper_network", "paper_protocol", "deep_ensemble"]
-
-
-class LocalDataSet(Section):
-    """A user's own data, in the documented format."""
-
-    path: Path
-    """Folder with the raw files."""
 
 
 class DataSets(Section):
@@ -88,51 +56,6 @@ class Training(Section):
         if self.device == "cuda" and self.gpu == 0:
             raise ValueError("gpu must be 1 when device is cuda, or no GPU will be allocated")
         return self
-
-
-class GlacierSimulation(Section):
-    """The simulated glaciers (see casestudies.glacier.simulate for the physics)."""
-
-    glaciers: int = Field(32, ge=4, le=500)
-    """Number of glaciers."""
-    first_year: int = Field(1959, ge=1900)
-    """First hydrological year, named by the year in which it ends."""
-    last_year: int = Field(2015, le=2100)
-    """Last hydrological year."""
-    observation_error: float = Field(0.2, ge=0, le=2)
-    """Standard deviation of an observed annual balance about the truth (m w.e.)."""
-
-    @model_validator(mode="after")
-    def _years_in_order(self) -> Self:
-        if self.last_year - self.first_year < 19:
-            raise ValueError("last_year must be at least 19 years after first_year")
-        return self
-
-
-class Glacier(Section):
-    """The glacier study: annual surface mass balance from climate and topography."""
-
-    datasets: list[str] = Field(["simulated"], min_length=1)
-    """Data sets to run: simulated, alpgm-corrected, or names under `local`."""
-    local: dict[str, LocalDataSet] = {}
-    """A user's own data sets, by name."""
-    audit: bool = False
-    """Recompute the published scores from the authors' stored predictions (fetches alpgm)."""
-    simulation: GlacierSimulation = GlacierSimulation()
-    schemes: dict[str, Scheme] = Field(
-        {
-            "logo": LeaveOneGroupOut(group="glacier"),
-            "loyo": LeaveOneGroupOut(group="year", test_from=1984),
-            "lsygo": LeaveGroupsOut(groups=("glacier", "year"), parts=(4, 4), test_from=1984),
-            "forward": Forward(time="year", cuts=[1994, 1999, 2004, 2009]),
-        },
-        min_length=1,
-    )
-    """Cross-validation schemes, by name."""
-    models: list[GlacierModel] = Field(list(get_args(GlacierModel)), min_length=1)
-    """Models fitted on the CPU."""
-    networks: dict[GlacierNetwork, dict[str, Any]] = {}
-    """Networks and the settings that differ from their defaults."""
 
 
 class Config(Section):
@@ -224,43 +147,3 @@ def job_seed(seed: int, *names: str) -> int:
 
     child = np.random.SeedSequence(seed, spawn_key=[crc32(name.encode()) for name in names])
     return int(child.generate_state(1)[0])
-
-
-def _yaml(config: Config) -> str:
-    """Return the default configuration as YAML, each key preceded by its description."""
-
-    def section(model: BaseModel, indent: int) -> list[str]:
-        lines = []
-        pad = "  " * indent
-        for name, field in type(model).model_fields.items():
-            value = getattr(model, name)
-            if field.description:
-                text = " ".join(field.description.split())
-                lines += [f"{pad}# {line}" for line in wrap(text, 98 - len(pad))]
-            if isinstance(value, BaseModel):
-                lines += [f"{pad}{name}:", *section(value, indent + 1)]
-                continue
-            plain = json.loads(model.model_dump_json(include={name}, exclude_none=False))[name]
-            nested = isinstance(plain, dict | list) or None
-            text = yaml.safe_dump(
-                {name: plain}, sort_keys=False, default_flow_style=None if nested else False, width=98
-            )
-            lines += [pad + line for line in text.rstrip().splitlines()]
-        return lines
-
-    header = [
-        "# The default configuration. Written by `python -m casestudies.config --folder config`;",
-        "# override keys with --configfile, or here.",
-    ]
-    return "\n".join([*header, *section(config, 0)]) + "\n"
-
-
-def write(*, folder: Path) -> None:
-    """Write config.yaml, the defaults with their meaning, and schema.json into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(_yaml(Config()), encoding="utf-8")
-    write_json(Config.model_json_schema(), folder / "schema.json")
-
-
-if __name__ == "__main__":
-    main(write)

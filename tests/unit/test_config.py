@@ -1,0 +1,73 @@
+import json
+
+import pytest
+import yaml
+from casestudies.config import Config, job_seed, load
+from casestudies.config.__main__ import write
+from casestudies.errors import InputError
+
+from tests.conftest import ROOT
+
+
+def test_files_are_in_step_with_the_models(tmp_path):
+    write(folder=tmp_path)
+    for name in ("config.yaml", "schema.json"):
+        assert (tmp_path / name).read_text() == (ROOT / "config" / name).read_text(), (
+            "run `python -m casestudies.config --folder config`"
+        )
+
+
+def test_the_default_file_is_the_default():
+    values = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    assert load(values) == Config()
+
+
+@pytest.mark.parametrize("name", ["published.yaml"])
+def test_overlays_are_valid_by_schema_and_models(name):
+    import jsonschema
+    from snakemake.utils import update_config
+
+    merged = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    update_config(merged, yaml.safe_load((ROOT / "config" / name).read_text()))
+    jsonschema.validate(merged, json.loads((ROOT / "config" / "schema.json").read_text()))
+    load(merged)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"glacer": {}}, "glacer: unknown key; did you mean 'glacier'?"),
+        ({"glacier": {"shemes": {}}}, "glacier.shemes: unknown key; did you mean 'schemes'?"),
+        ({"seed": "x"}, "seed: input should be a valid integer"),
+        ({"scores": {"coverage": 2}}, "scores.coverage: input should be less than 1 (got 2)"),
+        (
+            {"glacier": {"models": ["rigde"]}},
+            "glacier.models.0: 'rigde' is not valid; did you mean",
+        ),
+        ({"glacier": {"datasets": ["alpgm-corected"]}}, "did you mean 'alpgm-corrected'?"),
+        ({"glacier": {"schemes": {"a": {"kind": "forwrd"}}}}, "schemes.a.kind: 'forwrd' is not"),
+        (
+            {"glacier": {"schemes": {"a": {"kind": "leave_one_group_out", "grup": "x"}}}},
+            "glacier.schemes.a.grup: unknown key; did you mean 'group'?",
+        ),
+        (
+            {"glacier": {"schemes": {"a": {"kind": "forward", "time": "y", "cuts": [3, 1]}}}},
+            "glacier.schemes.a.cuts: must be in ascending order",
+        ),
+        ({"training": {"device": "cuda"}}, "gpu must be 1 when device is cuda"),
+        (
+            {"glacier": {"local": {"mine": {"path": "nowhere"}}}},
+            "mine.path: nowhere is not a folder",
+        ),
+    ],
+)
+def test_a_mistake_names_the_key_and_the_remedy(values, message):
+    with pytest.raises(InputError) as caught:
+        load(values)
+    assert message in str(caught.value)
+
+
+def test_each_job_has_a_seed_of_its_own():
+    seeds = {job_seed(1, "fit", model) for model in ("a", "b", "c")}
+    assert len(seeds) == 3 and job_seed(1, "fit", "a") in seeds
+    assert job_seed(2, "fit", "a") not in seeds

@@ -1,0 +1,112 @@
+"""A copy of the checkout in which the real plan runs on small data."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+SMALL = """
+scores: {bootstrap: 200}
+training: {threads: 1, checkpoint_every: 0.2}
+glacier:
+  simulation: {glaciers: 8, first_year: 1970, last_year: 2009}
+  schemes:
+    logo: {inner_folds: 3}
+    loyo: {inner_folds: 3, test_from: 2002}
+    lsygo: {inner_folds: 3, parts: [2, 2], test_from: 1990}
+    forward: {inner_folds: 3, cuts: [1999, 2004]}
+  paper_network: {epochs: 12}
+  deep_ensemble: {steps: 40, members: 2}
+"""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout of the project in a folder of its own."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PYTHONPATH": str(self.folder / "workflow"),
+            "XDG_CACHE_HOME": str(self.folder / ".cache"),
+        }
+
+    def snakemake(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run snakemake here and return what it printed."""
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def run(self, *arguments: str, **variables: str) -> str:
+        """Run snakemake here, which must succeed, and return what it printed."""
+        done = self.snakemake(*arguments, "--configfile", "small.yaml", **variables)
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+        return done.stdout + done.stderr
+
+    def planned(self) -> dict[str, int]:
+        """Return the jobs that a run would do now, by rule."""
+        done = self.snakemake("-n", "--quiet", "host", "--configfile", "small.yaml")
+        text = done.stdout + done.stderr
+        assert done.returncode == 0, text
+        return parse_jobs(text)
+
+
+def parse_jobs(text: str) -> dict[str, int]:
+    """Return the table of jobs that snakemake prints."""
+    lines = text.splitlines()
+    starts = [i for i, line in enumerate(lines) if line.split() == ["job", "count"]]
+    jobs = {}
+    for line in lines[starts[0] + 2 :] if starts else []:
+        if len(line.split()) != 2 or line.startswith("total"):
+            break
+        name, count = line.split()
+        jobs[name] = int(count)
+    return jobs
+
+
+def copy_checkout(folder: Path) -> Checkout:
+    """Copy what a run needs: the plan, the package, configuration and profiles."""
+    for name in ("Snakefile", "workflow", "config", "profiles", "envs"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    (folder / "small.yaml").write_text(SMALL)
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Checkout:
+    """A checkout in which the default workflow has run on small data, report and all."""
+    checkout = copy_checkout(tmp_path_factory.mktemp("checkout"))
+    checkout.run()
+    return checkout
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Checkout:
+    """A checkout in which nothing has run."""
+    return copy_checkout(tmp_path)
+
+
+@pytest.fixture
+def rerun(finished, tmp_path) -> Checkout:
+    """A copy of the finished checkout, to be changed."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    return Checkout(folder)

@@ -1,0 +1,73 @@
+"""The plan: small, quick to parse, the same from both Snakefiles, clear about mistakes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.workflow.conftest import parse_jobs
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
+def test_a_bare_dry_run_plans_the_studies(checkout, snakefile):
+    done = checkout.snakemake("-n", "--snakefile", snakefile)
+    jobs = parse_jobs(done.stdout + done.stderr)
+    assert done.returncode == 0, done.stderr
+    assert {"all", "glacier", "simulate_glacier", "fit_glacier", "score"} <= set(jobs)
+    assert "fetch" not in jobs
+    assert sum(jobs.values()) < 300
+
+
+def test_published_data_are_fetched_only_when_asked_for(checkout):
+    done = checkout.snakemake("-n", "glacier", "--configfile", "config/published.yaml")
+    jobs = parse_jobs(done.stdout + done.stderr)
+    assert jobs["fetch"] > 9 and "simulate_glacier" not in jobs
+
+
+def test_parsing_needs_neither_pandas_nor_torch(checkout):
+    program = (
+        "import sys, casestudies.config, casestudies.datasets, casestudies.sources\n"
+        "assert not {'pandas', 'torch', 'pyarrow', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, env=checkout.environment)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("glacer: {}", "glacer: unknown key; did you mean 'glacier'?"),
+        ("seed: many", "seed: input should be a valid integer"),
+        ("glacier: {models: [laso]}", "glacier.models.0: 'laso' is not valid; did you mean"),
+    ],
+)
+def test_a_mistake_in_the_configuration_stops_the_run_at_once(checkout, text, message):
+    (checkout.folder / "wrong.yaml").write_text(text)
+    done = checkout.snakemake("--configfile", "wrong.yaml")
+    assert done.returncode != 0
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert not (checkout.folder / "data").exists() and not (checkout.folder / "results").exists()
+
+
+def test_targets_have_descriptions(checkout):
+    listed = checkout.snakemake("--list-target-rules").stdout
+    assert "glacier" in listed and "all" in listed
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["snakefmt", "--check", "Snakefile", "workflow"],
+        ["snakemake", "--lint"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_style(command):
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -1,0 +1,147 @@
+"""The configuration of the glacier study."""
+
+from typing import Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from casestudies.config.schemes import (
+    Forward,
+    LeaveGroupsOut,
+    LeaveOneGroupOut,
+    LocalDataSet,
+    Scheme,
+    Section,
+)
+
+Model = Literal[
+    "mean",
+    "year_mean",
+    "degree_day",
+    "ols",
+    "lasso",
+    "ridge",
+    "ridge_regional",
+    "extra_trees",
+    "gradient_boosting",
+    "ridge_trees",
+    "gaussian_process",
+]
+DATASETS = ("simulated", "alpgm-corrected")
+Network = Literal["paper_network", "paper_protocol", "deep_ensemble"]
+
+
+class Simulation(Section):
+    """The simulated glaciers (see casestudies.glacier.simulate for the physics)."""
+
+    glaciers: int = Field(32, ge=4, le=500)
+    """Number of glaciers."""
+    first_year: int = Field(1959, ge=1900)
+    """First hydrological year, named by the year in which it ends."""
+    last_year: int = Field(2015, le=2100)
+    """Last hydrological year."""
+    dense_from: int = 1984
+    """First year in which most glaciers are observed; before it, only a few are."""
+    observed_fraction: float = Field(0.96, gt=0, le=1)
+    """Fraction of glaciers observed in each year from then on."""
+    observation_noise: float = Field(0.2, ge=0, le=2)
+    """Standard deviation of an observed annual balance about the truth (m w.e.)."""
+
+    @model_validator(mode="after")
+    def _years_in_order(self) -> Self:
+        if self.last_year - self.first_year < 19:
+            raise ValueError("last_year must be at least 19 years after first_year")
+        return self
+
+
+class PaperNetwork(Section):
+    """Settings of paper_network, and of paper_protocol, which differs in its stopping alone."""
+
+    epochs: int = Field(100, ge=1, le=5000)
+    """Epochs of every network (2000 to 3000 in the paper, where early stopping ended most)."""
+
+
+class Candidate(Section):
+    """One form of network that the inner folds of deep_ensemble choose from."""
+
+    predictors: Literal["regional", "regional_monthly", "monthly"] = "regional"
+    """regional: seasons, local deviation, memory, topography; regional_monthly: with the region's
+    months; monthly: the paper's 34."""
+    hidden: tuple[int, ...] = (16,)
+    """Widths of the hidden layers; a linear path from the predictors to the output is added."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    input_dropout: float = Field(0.3, ge=0, lt=1)
+    weight_decay: float = Field(0.3, ge=0)
+    ridge: float | None = Field(None, gt=0)
+    """Penalty of a ridge regression fitted in the fold, whose residual is learned; None: none."""
+    neighbours: float | None = Field(None, gt=0)
+    """Length (km) of the weights of the same year's observations at the training glaciers, an
+    input and offset where the year is not new; None: not used."""
+
+
+class DeepEnsemble(Section):
+    """Settings of deep_ensemble."""
+
+    members: int = Field(3, ge=1, le=100)
+    """Networks averaged in every fold."""
+    steps: int = Field(300, ge=1)
+    """Gradient steps of every network."""
+
+
+class Glacier(Section):
+    """The glacier study: annual surface mass balance from climate and topography."""
+
+    datasets: list[str] = Field(["simulated"], min_length=1)
+    """Data sets to run: simulated, alpgm-corrected, or names under `local`."""
+    local: dict[str, LocalDataSet] = {}
+    """A user's own data sets, by name."""
+    audit: bool = False
+    """Recompute the published scores from the authors' stored predictions (fetches alpgm)."""
+    simulation: Simulation = Simulation()
+    schemes: dict[str, Scheme] = Field(
+        {
+            "logo": LeaveOneGroupOut(group="glacier"),
+            "loyo": LeaveOneGroupOut(group="year", test_from=1984),
+            "lsygo": LeaveGroupsOut(groups=("glacier", "year"), parts=(4, 4), test_from=1984),
+            "forward": Forward(time="year", cuts=[1994, 1999, 2004, 2009]),
+        },
+        min_length=1,
+    )
+    """Cross-validation schemes, by name."""
+    models: list[Model] = Field(list(get_args(Model)), min_length=1)
+    """Models fitted on the CPU."""
+    networks: list[Network] = list(get_args(Network))
+    """Networks. paper_protocol picks its checkpoint on the held-out fold, as published: it shows
+    what that is worth and competes with nothing."""
+    paper_network: PaperNetwork = PaperNetwork()
+    deep_ensemble: DeepEnsemble = DeepEnsemble()
+
+    def settings(self, network: str) -> Section:
+        """Return the settings of a network."""
+        return self.deep_ensemble if network == "deep_ensemble" else self.paper_network
+
+    def folder(self, dataset: str) -> str:
+        """Return the folder of a data set's raw files."""
+        return str(self.local[dataset].path) if dataset in self.local else f"data/raw/{dataset}"
+
+    def reader(self, dataset: str) -> str:
+        """Return the reader of a data set's raw files: a user's own are CSV files."""
+        return "csv" if dataset in self.local else "alpgm"
+
+    def fitted(self, scheme: str) -> list[str]:
+        """Return the models and networks that are defined under a scheme.
+
+        The mean of the same year needs training glaciers in that year.
+        """
+        new_years = "year" in self.schemes[scheme].units
+        return [
+            *(model for model in self.models if not (model == "year_mean" and new_years)),
+            *self.networks,
+        ]
+
+    def honest(self, scheme: str) -> list[str]:
+        """Return those that choose nothing on the data that they are tested on."""
+        return [name for name in self.fitted(scheme) if name != "paper_protocol"]
+
+    def predictors(self, scheme: str) -> list[str]:
+        """Return everything that is scored under a scheme, combinations included."""
+        return [*self.fitted(scheme), "chosen", "stack"]

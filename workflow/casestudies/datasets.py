@@ -1,0 +1,397 @@
+"""The table of data sets: where each file comes from and what it must be; verified download.
+
+A new data set is one more entry in ``DATASETS``. Every file is named by an immutable address (one
+that contains a commit or a version), its size and its SHA-256, so that a file is either exactly the
+published one or is refused.
+
+``python -m casestudies.datasets --dataset NAME --file PATH --output data/raw/NAME/PATH`` fetches
+one file, the unit of a Snakemake job: a failure repeats one download, and a rule that needs one
+file waits for no other. Without ``--file`` the whole data set goes into the folder ``--output``.
+
+A mirror (``--mirror``, or the environment variable ``CASESTUDIES_MIRROR``) replaces the publisher:
+a folder, or a ``file:``, ``http:`` or ``https:`` address, below which the file is
+``<data set>/<path>``. What it serves is verified all the same.
+
+The download grows in a hidden ``.part`` file beside the output, and the output's own name appears
+only once size and checksum are right. A download that is killed keeps the ``.part`` file, and the
+next run resumes from it where the server allows; any failure that is reported removes it.
+"""
+# ruff: noqa: E501
+# Each file of the table has a line of its own, which its checksum makes long.
+
+import hashlib
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
+
+from casestudies.errors import InputError, nearest
+from casestudies.steps import main
+
+log = logging.getLogger("casestudies")
+
+MIRROR = "CASESTUDIES_MIRROR"
+ATTEMPTS = 4
+BACKOFF = 1.0  # seconds before the second attempt; doubled before each further one
+CHUNK = 1 << 16  # bytes; what a broken connection loses at most
+TIMEOUT = (10, 60)  # seconds: to connect, and between two pieces of the answer
+_TEMPORARY = {408, 425, 429}  # like 5xx, these answers may be better the next time
+
+
+@dataclass(frozen=True)
+class File:
+    """One published file.
+
+    Parameters
+    ----------
+    path
+        Place in ``data/raw/<data set>/``, with forward slashes.
+    url
+        Immutable address at the publisher.
+    sha256
+        Checksum, 64 hexadecimal digits.
+    bytes
+        Size.
+    """
+
+    path: str
+    url: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A published data set.
+
+    Parameters
+    ----------
+    name
+        The value of the ``{dataset}`` wildcard and of ``--dataset``.
+    title
+        What it is, in a few words.
+    licence
+        SPDX identifier, or a phrase.
+    citation
+        Publication to cite, with its DOI.
+    reader
+        Name of the reader of the study's ``prepare`` step.
+    files
+        All files that the study uses.
+    """
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    reader: str
+    files: tuple[File, ...]
+
+    def file(self, path: str) -> File:
+        """Return the file at ``path``, or raise InputError with the nearest name."""
+        for file in self.files:
+            if file.path == path:
+                return file
+        hint = nearest(path, [file.path for file in self.files])
+        raise InputError(f"--file: data set {self.name!r} has no file {path!r}; {hint}")
+
+
+def _alpgm(commit: str, folder: str, path: str, size: int, sha256: str) -> File:
+    """Return a file of the ALPGM repository: it is called in ``folder`` as at the end of ``path``.
+
+    The stored predictions are the exception: four folders hold a file of one name each.
+    """
+    name = path
+    if path.startswith("published/"):
+        scheme, weights = path.removeprefix("published/").split("_SMB")[0].split("_", 1)
+        name = f"{scheme}/{weights}/SMB_nn_all.txt"
+    url = f"https://raw.githubusercontent.com/JordiBolibar/ALPGM/{commit}/{folder}/{name}"
+    return File(path, url, sha256, size)
+
+
+_GLIMS = "glacier_data/GLIMS"
+_SMB = "glacier_data/smb"
+_SAFRAN = "glacier_data/smb/smb_function/SAFRAN"
+_ANN = "glacier_data/smb/ANN"
+
+_V1 = "2bff00cf4d651df15b8ec0086b96416c727413e9"  # tag v1.0
+_LATER = "55061173681ce73ac3822df8e61543107b478276"
+_LAST_SAFRAN = "8dd12d400726664fd249f624b69c550d20ffe3f1"  # later commits no longer hold it
+
+_BOLIBAR = (
+    "Bolibar et al. (2020), The Cryosphere 14, 565–584, https://doi.org/10.5194/tc-14-565-2020"
+)
+
+# fmt: off
+_ALL = (
+    DataSet(
+        name="alpgm",
+        title="Mass balance of 32 French Alpine glaciers, 1959–2015, as first published "
+        "(ALPGM v1.0): for the audit of the published numbers only",
+        licence="GPL-3.0",
+        citation=_BOLIBAR,
+        reader="alpgm",
+        files=(
+            _alpgm(_V1, _SMB, "SMB_raw_temporal.csv", 6721, "3ea0fe7a8a01c3480c768aa36bc69740664540eb08043687cffd8aae421eb1a9"),
+            _alpgm(_V1, _GLIMS, "GLIMS_Rabatel_30_2015.csv", 4399, "498c790e0807587ed2d359a3941547dd507d18749956ba10b23b31389a26dca3"),
+            _alpgm(_V1, _GLIMS, "GLIMS_1967.csv", 66768, "9bd111e6f0419d5713c555ddfd6f5ebd4c71e7f348abd716441eb5431b1148a0"),
+            _alpgm(_V1, _GLIMS, "GLIMS_1985.csv", 66787, "60507370010856f4bcb48ef93a6e83d9697163a4da080e3f71560b7411641722"),
+            _alpgm(_V1, _GLIMS, "GLIMS_2003.csv", 82364, "830738aa7f602af1aca0a4c79209abd7dadf5996fd5eb620f642fe5120c09edc"),
+            _alpgm(_V1, _SAFRAN, "season_meteo_SMB.txt", 154589, "28d1c0139b50d75d0eb9e6a6c638c10cbda6d7ffbf7cb7dd2a507b6fadd35d33"),
+            _alpgm(_V1, _SAFRAN, "season_raw_meteo_anomalies_SMB.txt", 63709, "6d48d02aace0d0cda2a4fe10da7af6b541c4c8b0929369b12c479493d346fa95"),
+            _alpgm(_V1, _SAFRAN, "monthly_meteo_SMB.txt", 821262, "dd589f5c6417da75e44d778bebe0520db1cb2f18f3fa5c6b5b43e1c6f95ddb08"),
+            _alpgm(_V1, _SAFRAN, "monthly_meteo_anomalies_SMB.txt", 852173, "a172fcb86d519d123beaebadb84201f46df9094a9e4624448b3449a9ae72d3ed"),
+            _alpgm(_V1, _ANN, "published/LOGO_no_weights_SMB_nn_all.txt", 8504, "c48b2a9775e49bd4db3ac5cc2575b59af54166cea743eab837e110cb1729f2d9"),
+            _alpgm(_V1, _ANN, "published/LOGO_weights_SMB_nn_all.txt", 8504, "b14a2a0053d84dfd1d08d3272b8150a9e8d5ab0d9801c831167ea7cb5820192d"),
+            _alpgm(_V1, _ANN, "published/LOYO_no_weights_SMB_nn_all.txt", 8008, "c8c14c79d9d7069fd84aa04325c195108651e00cc86b89505876b181bb840bc7"),
+            _alpgm(_V1, _ANN, "published/LOYO_weights_SMB_nn_all.txt", 8008, "3259f823768595fe4e75040c52aac9e394c390ecbdcb1306985856cd359467ea"),
+        ),
+    ),
+    DataSet(
+        name="alpgm-corrected",
+        title="The same glaciers with the authors' later corrections of one mass balance series, "
+        "of the inventories and of the climate: for modelling",
+        licence="GPL-3.0",
+        citation=_BOLIBAR,
+        reader="alpgm",
+        files=(
+            _alpgm(_LATER, _SMB, "SMB_raw_temporal.csv", 6729, "7f442e0080c961a17cef86a2a2ef89b4f690e4bde03e90de8a7257450f875f7d"),
+            _alpgm(_LATER, _GLIMS, "GLIMS_Rabatel_30_2015.csv", 4562, "b2863d0e1a2ca20f813373f4a8f0c05c1cec54dd67de716f7b7aa195674c91bb"),
+            _alpgm(_LATER, _GLIMS, "GLIMS_1967.csv", 66768, "0e730a5014648b4b2a84f4c48ef68b6f24add56d83a99d419648eb45a3f29cc9"),
+            _alpgm(_LATER, _GLIMS, "GLIMS_1985.csv", 66787, "edf66b84a232ffe292cd844e31bbff021121697f39ed37d4c695979b8d311064"),
+            _alpgm(_LATER, _GLIMS, "GLIMS_2003.csv", 85361, "5258827fe63d1978f4f1a90bd88f0586abdb386c97a98d64dda7c636c77fe5d4"),
+            _alpgm(_LAST_SAFRAN, _SAFRAN, "season_meteo_SMB.txt", 154624, "9bd46ac014554c2283b3c15d7fafc9f9e1f2a85765521b0fd596b114ea4075ef"),
+            _alpgm(_LAST_SAFRAN, _SAFRAN, "season_raw_meteo_anomalies_SMB.txt", 63747, "535d44be0a5167f3f162842b6eb1cdd0d2d7c14925be090f80331c157eca968a"),
+            _alpgm(_LAST_SAFRAN, _SAFRAN, "monthly_meteo_SMB.txt", 821292, "d3125c5263fcae1f4610937df74eb817bb50fa915fcca670209fe525b7ff13dc"),
+            _alpgm(_LAST_SAFRAN, _SAFRAN, "monthly_meteo_anomalies_SMB.txt", 852266, "897aa266300ba3a4191da7832531e05dbd603015cf3a3231a390929be67bea97"),
+            _alpgm(_LAST_SAFRAN, _SAFRAN, "season_meteo.txt", 3218351, "43a6181dad03b7105333741d5d66200462683820c93a8e7f542be2c21317b026"),
+        ),
+    ),
+)
+# fmt: on
+
+DATASETS: dict[str, DataSet] = {dataset.name: dataset for dataset in _ALL}
+
+
+def find(name: str) -> DataSet:
+    """Return the data set called ``name``, or raise InputError with the nearest name."""
+    if name not in DATASETS:
+        raise InputError(f"--dataset: no data set {name!r}; {nearest(name, DATASETS)}")
+    return DATASETS[name]
+
+
+def describe(datasets: Iterable[DataSet] = _ALL) -> str:
+    """Return the table of data sets in Markdown, for the documentation."""
+    lines = [
+        "| data set | what | files | MB | licence | cite |",
+        "|---|---|---:|---:|---|---|",
+    ]
+    for one in datasets:
+        megabytes = sum(file.bytes for file in one.files) / 1e6
+        lines.append(
+            f"| `{one.name}` | {one.title} | {len(one.files)} | {megabytes:.1f} "
+            f"| {one.licence} | {one.citation} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def fetch(dataset: DataSet, file: File, output: Path, mirror: str | None = None) -> None:
+    """Bring one file of a data set to ``output``, verified.
+
+    A file that is already there is checked and kept, so that one put there by hand is accepted.
+
+    Parameters
+    ----------
+    mirror
+        Where to take the file from in place of its publisher; by default the environment variable
+        ``CASESTUDIES_MIRROR``, if set.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be had or is not the published one (nothing is left behind), or if
+        another file is at ``output`` (it is left alone).
+    OSError
+        If writing fails, for instance on a full disk (nothing is left behind).
+    """
+    output = Path(output)
+    if output.exists():
+        if difference := _difference(output, file):
+            raise InputError(
+                f"{output}: not the published file: {difference}. It was left as it is; move it "
+                "away to have the published one downloaded."
+            )
+        log.info("%s: already there, checksum right", output)
+        return
+    source = _source(dataset, file, mirror)
+    part = output.with_name(f".{output.name}.part")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if isinstance(source, Path):
+            _copy(source, part)
+        else:
+            _download(source, part, file)
+        if difference := _difference(part, file):
+            raise _Failed(f"what came is not the published file: {difference}")
+        part.replace(output)
+    except _Failed as error:
+        part.unlink(missing_ok=True)
+        published = "" if source == file.url else f", published at {file.url}"
+        raise InputError(
+            f"{source}: {error}. Wanted is {file.path!r} of data set {dataset.name!r}: "
+            f"{file.bytes} bytes, sha256 {file.sha256}{published}. Nothing was kept. Without a "
+            f"network, put that file at {output}, or as {dataset.name}/{file.path} into a folder "
+            f"named by the configuration key datasets.mirror, --mirror or {MIRROR}."
+        ) from error
+    except Exception:
+        part.unlink(missing_ok=True)
+        raise
+    log.info("%s: %.2f MB from %s, checksum right", output, file.bytes / 1e6, source)
+
+
+class _Failed(Exception):
+    """The file could not be had; the message completes a sentence that starts with its source."""
+
+
+def _difference(path: Path, file: File) -> str | None:
+    """Say how the file at ``path`` differs from the published one; None if it does not."""
+    if not path.is_file():
+        return "it is not a file"
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found == file.sha256:
+        return None
+    return (
+        f"expected {file.bytes} bytes with sha256 {file.sha256}, "
+        f"got {path.stat().st_size} bytes with sha256 {found}"
+    )
+
+
+def _source(dataset: DataSet, file: File, mirror: str | None) -> str | Path:
+    """Return the http(s) address or the local path from which to take a file."""
+    mirror = mirror or os.environ.get(MIRROR)
+    address = file.url
+    if mirror and "://" not in mirror:
+        return Path(mirror) / dataset.name / file.path
+    if mirror:
+        address = f"{mirror.rstrip('/')}/{dataset.name}/{quote(file.path)}"
+    parts = urlsplit(address)
+    if parts.scheme in ("http", "https"):
+        return address
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Path(url2pathname(parts.path))
+    raise InputError(
+        f"{mirror or address}: not a place to fetch files from; name a folder, or an address that "
+        "starts with file:///, http:// or https://."
+    )
+
+
+def _copy(source: Path, part: Path) -> None:
+    try:
+        stream = source.open("rb")
+    except OSError as error:
+        raise _Failed(f"cannot be read ({error.strerror})") from error
+    with stream, part.open("wb") as copy:
+        shutil.copyfileobj(stream, copy)
+
+
+def _download(url: str, part: Path, file: File) -> None:
+    """Download into ``part``, continuing what is there, and try again after passing failures."""
+    import requests  # what pooch downloads with; here, since the plan imports this module
+
+    reason = ""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            wait = BACKOFF * 2 ** (attempt - 1)
+            log.info("%s: %s; trying again in %.0f s", url, reason, wait)
+            time.sleep(wait)
+        if part.exists() and part.stat().st_size >= file.bytes:
+            part.unlink()  # nothing left to ask for, and not known to be right
+        resumed = part.exists() and part.stat().st_size > 0
+        try:
+            _get(url, part)
+        except requests.HTTPError as error:
+            status = error.response.status_code
+            reason = f"the server answered {status} {error.response.reason}"
+            if status < 500 and status not in _TEMPORARY:
+                break
+        except (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+        ) as error:
+            got = part.stat().st_size
+            answered = got or isinstance(error, requests.exceptions.ChunkedEncodingError)
+            reason = (
+                f"the connection broke off after {got} of {file.bytes} bytes"
+                if answered
+                else f"cannot be reached ({type(error).__name__})"
+            )
+        except requests.RequestException as error:
+            reason = str(error)
+            break
+        else:
+            if not resumed or _difference(part, file) is None:
+                return
+            part.unlink()  # begun as another file, or by another server: once more from the start
+            reason = "the continued download does not fit what was there"
+    raise _Failed(reason)
+
+
+def _get(url: str, part: Path) -> None:
+    """Append to ``part`` what a server sends from there on; from the start if it sends all."""
+    import pooch
+
+    with part.open("ab") as stream:
+
+        def check(response: Any, **_: object) -> None:
+            if response.status_code == 200:  # not 206: the range was ignored
+                stream.truncate(0)
+
+        # Compressed transfer would make positions and sizes mean something else.
+        headers = {"Accept-Encoding": "identity"}
+        if start := stream.tell():
+            headers["Range"] = f"bytes={start}-"
+        download = pooch.HTTPDownloader(
+            progressbar=sys.stderr.isatty(),
+            chunk_size=CHUNK,
+            timeout=TIMEOUT,
+            headers=headers,
+            hooks={"response": check},
+        )
+        download(url, stream, None)
+
+
+def download(
+    *, dataset: str, output: Path, file: str | None = None, mirror: str | None = None
+) -> None:
+    """Fetch and verify one file of a data set, or all.
+
+    Parameters
+    ----------
+    dataset
+        Name of the data set.
+    output
+        Path of the file; the folder of the data set if no file is named.
+    file
+        Path of the file in the data set; all files if not given.
+    mirror
+        Folder or address to take the files from; by default the value of CASESTUDIES_MIRROR.
+    """
+    found = find(dataset)
+    if file is not None:
+        fetch(found, found.file(file), output, mirror)
+        return
+    for each in found.files:
+        fetch(found, each, output / each.path, mirror)
+
+
+if __name__ == "__main__":
+    main(download)

@@ -1,0 +1,88 @@
+"""The finding of the glacier study in a few sentences, every number from the score tables."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from casestudies.steps import main
+from casestudies.tables import read_table, writing
+
+NETWORKS = ("deep_ensemble", "paper_network")
+CLAIMS = {
+    "logo": "For a new glacier",
+    "loyo": "for a new year",
+    "lsygo": "for a new glacier in a new year",
+    "forward": "for years after the training period",
+}
+NAMES = {"deep_ensemble": "deep ensemble", "paper_network": "published network, honestly stopped"}
+
+
+def summarise(*, scores: Path, comparisons: Path, output: Path) -> None:
+    """Write the finding: does a network beat a linear model, in space and in time?
+
+    Parameters
+    ----------
+    scores
+        Scores of all models on all schemes.
+    comparisons
+        Paired differences between them.
+    output
+        Text, one paragraph.
+    """
+    table = read_table(scores, complete=["scheme", "model", "metric", "estimate"])
+    pairs = read_table(comparisons, complete=["scheme", "model", "reference", "estimate"])
+    text = finding(table, pairs)
+    with writing(output) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def finding(scores: pd.DataFrame, comparisons: pd.DataFrame) -> str:
+    """Return the finding in words."""
+    rmse = scores[scores["metric"] == "rmse"].set_index(["scheme", "model"])
+    pairs = comparisons.set_index(["scheme", "model", "reference"])
+    sentences = []
+    for scheme in rmse.index.unique("scheme"):
+        models = list(rmse.loc[scheme].index)
+        linear = [m for m in ("lasso", "ridge_regional") if m in models]
+        network = next((m for m in NETWORKS if m in models), None)
+        if network is None or not linear:
+            continue
+        row = rmse.loc[(scheme, network)]
+        parts = []
+        for reference in linear:
+            pair = pairs.loc[(scheme, network, reference)]
+            parts.append(
+                f"{_verdict(pair)} {_LINEAR[reference]} "
+                f"(RMSE {rmse.loc[(scheme, reference), 'estimate']:.2f}; difference "
+                f"{pair['estimate']:+.2f} [{pair['lower']:+.2f}, {pair['upper']:+.2f}])"
+            )
+        sentences.append(
+            f"{_claim(scheme)}, the {NAMES[network]} (RMSE {row['estimate']:.2f} "
+            f"[{row['lower']:.2f}, {row['upper']:.2f}] m w.e. per year) {' and '.join(parts)}."
+        )
+        if "chosen" in models:
+            best = rmse.loc[(scheme, "chosen")]
+            sentences.append(
+                f"The model that the inner folds choose reaches {best['estimate']:.2f} "
+                f"[{best['lower']:.2f}, {best['upper']:.2f}]."
+            )
+    return " ".join(sentences) or "No network and linear model were both fitted."
+
+
+_LINEAR = {"lasso": "the lasso", "ridge_regional": "ridge regression on regional and local signals"}
+
+
+def _claim(scheme: str) -> str:
+    claim = CLAIMS.get(scheme, f"under the scheme {scheme}")
+    return claim[0].upper() + claim[1:]
+
+
+def _verdict(pair: pd.Series) -> str:
+    """Return who wins, by the interval of the paired difference (network less linear)."""
+    if pair["upper"] < 0:
+        return "beats"
+    return "loses to" if pair["lower"] > 0 else "is not told apart from"
+
+
+if __name__ == "__main__":
+    main(summarise)
