@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 def test_files_are_in_step_with_the_models(tmp_path):
     write(folder=tmp_path)
-    for name in ("config.yaml", "schema.json"):
+    for name in ("config.yaml", "schema.json", "README.md"):
         assert (tmp_path / name).read_text() == (ROOT / "config" / name).read_text(), (
             "run `python -m casestudies.config --folder config`"
         )

@@ -171,7 +171,6 @@ _ALL = (
             _alpgm(_LAST_SAFRAN, _SAFRAN, "season_raw_meteo_anomalies_SMB.txt", 63747, "535d44be0a5167f3f162842b6eb1cdd0d2d7c14925be090f80331c157eca968a"),
             _alpgm(_LAST_SAFRAN, _SAFRAN, "monthly_meteo_SMB.txt", 821292, "d3125c5263fcae1f4610937df74eb817bb50fa915fcca670209fe525b7ff13dc"),
             _alpgm(_LAST_SAFRAN, _SAFRAN, "monthly_meteo_anomalies_SMB.txt", 852266, "897aa266300ba3a4191da7832531e05dbd603015cf3a3231a390929be67bea97"),
-            _alpgm(_LAST_SAFRAN, _SAFRAN, "season_meteo.txt", 3218351, "43a6181dad03b7105333741d5d66200462683820c93a8e7f542be2c21317b026"),
         ),
     ),
 )

@@ -66,6 +66,14 @@ def downloads(dataset):
     return [f"data/raw/{dataset}/{file.path}" for file in DATASETS[dataset].files]
 
 
+def published():
+    """The published data sets that the configured studies use."""
+    wanted = {name for study in STUDIES.values() for name in study.datasets}
+    if CONFIG.glacier.audit:
+        wanted.add("alpgm")
+    return sorted(wanted & set(DATASETS))
+
+
 def predictions(study, dataset):
     """Out-of-fold predictions of every model of a study on every scheme."""
     return [

@@ -9,6 +9,13 @@
 #   results/{study}/{dataset}/scores.csv                with comparisons, coverage and provenance
 
 
+rule download:
+    """All published files of the configured data sets, for machines that are offline later."""
+    input:
+        [path for dataset in published() for path in downloads(dataset)],
+    localrule: True
+
+
 # The code is no input here: the checksum decides the result, and a file that was put there by hand
 # must not be deleted for being older than the code.
 rule fetch:

@@ -1,0 +1,200 @@
+"""The real plan on small data: what a run leaves, what is run again, kills, permuted labels."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.workflow
+RESULTS = "results/glacier/simulated"
+
+
+def table(checkout, name: str) -> pd.DataFrame:
+    path = checkout.folder / RESULTS / name
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+
+
+def test_the_report_holds_every_figure_and_the_finding(finished):
+    with zipfile.ZipFile(finished.folder / "results/report.zip") as archive:
+        names = archive.namelist()
+        text = archive.read("report/report.html").decode()
+    figures = sorted(path.name for path in (finished.folder / RESULTS / "figures").iterdir())
+    assert len(figures) == 11
+    for figure in figures:
+        assert any(name.endswith(figure) for name in names), figure
+    finding = (finished.folder / RESULTS / "finding.txt").read_text().strip()
+    assert "RMSE" in finding and "the deep ensemble" in finding
+    assert finding.split("(")[0] in text
+
+
+def test_every_model_has_scores_with_intervals_on_every_scheme(finished):
+    scores = table(finished, "scores.csv")
+    assert set(scores["scheme"]) == {"logo", "loyo", "lsygo", "forward"}
+    assert scores.groupby("scheme")["model"].nunique().min() == 15
+    rmse = scores[scores["metric"] == "rmse"]
+    assert ((rmse["lower"] <= rmse["estimate"]) & (rmse["estimate"] <= rmse["upper"])).all()
+
+
+def test_predictions_are_out_of_fold_and_in_one_schema(finished):
+    for path in (finished.folder / RESULTS / "predictions").rglob("*.parquet"):
+        frame = pd.read_parquet(path)
+        wanted = {"sample", "repeat", "fold", "observed", "predicted", "lower", "upper"}
+        assert wanted <= set(frame.columns), path
+        splits = table(finished, f"splits/{path.parent.name}.parquet")
+        outer = splits[(splits["inner"] == -1) & (splits["role"] == "test")]
+        merged = frame.merge(outer, on=["sample", "repeat", "fold"], how="left", indicator=True)
+        assert (merged["_merge"] == "both").all(), path
+
+
+def test_provenance_names_seeds_versions_and_energy(finished):
+    found = json.loads((finished.folder / "results/provenance.json").read_text())
+    assert found["versions"]["torch"].startswith("2.") and found["seed"] == 2021
+    steps = found["studies"]["glacier/simulated"]
+    assert steps["loyo/deep_ensemble"]["joules"] > 0
+    assert found["totals"]["seconds"] > 0 and found["totals"]["co2e_kg"] > 0
+
+
+def test_a_finished_run_has_nothing_to_do(finished):
+    assert finished.planned() == {}
+
+
+def test_touching_files_reruns_nothing(rerun):
+    for path in rerun.folder.rglob("*"):
+        if path.is_file() and ".snakemake" not in path.parts:
+            path.touch()
+    assert rerun.planned() == {}
+
+
+def test_editing_a_model_reruns_the_fits_and_what_follows(rerun):
+    path = rerun.folder / "workflow/casestudies/glacier/models.py"
+    path.write_text(path.read_text() + "\n\ndef unused():\n    pass\n")
+    jobs = rerun.planned()
+    assert jobs["fit_glacier"] > 30
+    assert not {"simulate_glacier", "prepare_glacier", "split", "train_glacier"} & set(jobs)
+    assert {"combine_glacier", "score", "plot_glacier"} <= set(jobs)
+
+
+def test_editing_a_figure_redraws_and_no_more(rerun):
+    path = rerun.folder / "workflow/casestudies/glacier/plot.py"
+    path.write_text(path.read_text() + "\n\ndef unused():\n    pass\n")
+    assert set(rerun.planned()) == {"all", "glacier", "plot_glacier"}
+
+
+def test_a_killed_fit_ends_with_the_same_predictions(rerun):
+    target = f"{RESULTS}/predictions/loyo/deep_ensemble.parquet"
+    before = pd.read_parquet(rerun.folder / target)
+    (rerun.folder / target).unlink()
+    log = rerun.folder / "logs/glacier/simulated/train_loyo_deep_ensemble.log"
+    log.unlink()
+    command = [sys.executable, "-m", "snakemake", target, "--configfile", "small.yaml"]
+    process = subprocess.Popen(
+        command,
+        cwd=rerun.folder,
+        env=rerun.environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    checkpoints = Path(f"{rerun.folder / target}.checkpoints")
+    for _ in range(600):
+        if checkpoints.is_dir() and any(checkpoints.rglob("*.safetensors")):
+            break
+        assert process.poll() is None, "finished before it could be killed"
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (rerun.folder / target).exists()
+    rerun.run("--unlock")
+    rerun.run("--", target)
+    assert "resum" in log.read_text()
+    pd.testing.assert_frame_equal(before, pd.read_parquet(rerun.folder / target))
+
+
+def test_permuted_labels_give_chance_for_every_model(checkout):
+    checkout.run("results/glacier/simulated/prepared.parquet")
+    path = checkout.folder / RESULTS / "prepared.parquet"
+    frame = pd.read_parquet(path)
+    observed = frame["mass_balance"].notna()
+    values = frame.loc[observed, "mass_balance"].to_numpy()
+    frame.loc[observed, "mass_balance"] = np.random.default_rng(0).permutation(values)
+    frame.to_parquet(path)
+    # The permuted table stands for the prepared one: nothing may make it again.
+    checkout.run(
+        "results/glacier/simulated/scores.csv",
+        "--allowed-rules",
+        "split",
+        "fit_glacier",
+        "train_glacier",
+        "combine_glacier",
+        "score",
+    )
+    scores = table(checkout, "scores.csv")
+    r2 = scores[scores["metric"] == "r2"]
+    honest = r2[r2["model"] != "paper_protocol"]
+    assert len(honest) > 50
+    assert honest["estimate"].max() <= 0.05, honest.nlargest(5, "estimate")
+
+
+def test_missing_columns_stop_the_run_with_one_message(checkout):
+    checkout.run("data/raw/simulated/GLIMS_1967.csv")
+    path = checkout.folder / "data/raw/simulated/GLIMS_1985.csv"
+    frame = pd.read_csv(path, sep=";")
+    frame.drop(columns="Area").to_csv(path, sep=";", index=False)
+    done = checkout.snakemake(
+        "results/glacier/simulated/prepared.parquet",
+        "--configfile",
+        "small.yaml",
+        "--allowed-rules",
+        "prepare_glacier",
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "GLIMS_1985.csv" in output and "'Area'" in output
+    assert not (checkout.folder / RESULTS / "prepared.parquet").exists()
+
+
+def test_cuda_without_a_gpu_is_refused(finished, tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    command = [
+        sys.executable,
+        "-m",
+        "casestudies.glacier.train",
+        "--prepared",
+        f"{RESULTS}/prepared.parquet",
+        "--splits",
+        f"{RESULTS}/splits/loyo.parquet",
+        "--model",
+        "paper_network",
+        "--units",
+        "year",
+        "--seed",
+        "1",
+        "--device",
+        "cuda",
+        "--checkpoint",
+        str(tmp_path / "c"),
+    ]
+    for name in ("output", "inner", "choices", "curves"):
+        command += [f"--{name}", str(tmp_path / f"{name}.parquet")]
+    done = subprocess.run(
+        command,
+        cwd=finished.folder,
+        env=finished.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "cuda" in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("*.parquet"))
