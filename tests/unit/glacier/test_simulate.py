@@ -10,26 +10,25 @@ import pandas as pd
 import pytest
 from casestudies.errors import InputError
 from casestudies.glacier import alpgm
-from casestudies.glacier.simulate import (
-    MASSIFS,
-    PARAMETERS,
-    REFERENCES,
-    VALUES,
-    Climate,
+from casestudies.glacier.balance import (
     Forcing,
     History,
-    Predictors,
     equilibrate,
-    make_climate,
     make_glaciers,
     melt_year,
-    observed_cells,
-    predict_from,
     radiation_ratio,
-    reanalyse,
     run,
-    simulate,
 )
+from casestudies.glacier.climate import (
+    MASSIFS,
+    Climate,
+    Predictors,
+    make_climate,
+    predict_from,
+    reanalyse,
+)
+from casestudies.glacier.parameters import PARAMETERS, REFERENCES, VALUES
+from casestudies.glacier.simulate import observed_cells, simulate
 from casestudies.tables import read_metadata
 from hypothesis import given, settings
 from hypothesis import strategies as st

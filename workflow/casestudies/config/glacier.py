@@ -31,7 +31,7 @@ Network = Literal["paper_network", "paper_protocol", "deep_ensemble"]
 
 
 class Simulation(Section):
-    """The simulated glaciers (see casestudies.glacier.simulate for the physics)."""
+    """The simulated glaciers (see casestudies.glacier.balance for the physics)."""
 
     glaciers: int = Field(32, ge=4, le=500)
     """Number of glaciers."""

@@ -152,10 +152,11 @@ def _inner(
                 if (in_row & in_column).any() and (~in_row & ~in_column).any():
                     yield train[~in_row & ~in_column], train[in_row & in_column]
         case Forward():
-            # The later half of the training period, block by block, each from what precedes it.
+            # The last third of the training period, block by block, each from what precedes it:
+            # enough units to calibrate by, yet trained on nearly as much as the outer fold.
             time = samples[scheme.time].to_numpy()[train]
             values = _values(time)
-            for block in np.array_split(values[len(values) // 2 :], parts):
+            for block in np.array_split(values[2 * len(values) // 3 :], parts):
                 if len(block):
                     past = time < block[0] - scheme.gap
                     yield train[past], train[np.isin(time, block)]

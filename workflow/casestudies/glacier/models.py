@@ -300,7 +300,7 @@ def gaussian_process(train, target, test, settings, seed, rows=300, iterations=1
     with distance (kriging); an effect of the glacier that fades with time; a smooth function of
     seasonal climate, memory and topography (Matérn 3/2). Variances maximise the marginal
     likelihood with a wide log-normal prior (Rasmussen & Williams 2006, ch. 5), evaluated on
-    ``rows`` random training rows: enough for a dozen variances, at a tenth of the cost. The
+    ``rows`` random training rows: enough for a dozen variances, at a small part of the cost. The
     prediction then uses all training rows.
     """
     a, b = _Inputs.pair(train, test)
