@@ -2,10 +2,10 @@ import json
 
 import pytest
 import yaml
+
 from casestudies.config import Config, job_seed, load
 from casestudies.config.__main__ import write
 from casestudies.errors import InputError
-
 from tests.conftest import ROOT
 
 

@@ -10,11 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from casestudies import datasets
 from casestudies.datasets import DATASETS, DataSet, File, describe, download, fetch, find
 from casestudies.errors import InputError
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 CONTENT = bytes(range(256)) * 40  # 10,240 bytes
 PATH = "folder/numbers.txt"

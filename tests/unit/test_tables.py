@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+
 from casestudies.errors import InputError
 from casestudies.tables import read_metadata, read_table, write_table, writing
 

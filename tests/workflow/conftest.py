@@ -21,7 +21,8 @@ glacier:
     loyo: {inner_folds: 3, test_from: 2002}
     lsygo: {inner_folds: 3, parts: [2, 2], test_from: 1990}
     forward: {inner_folds: 3, cuts: [1999, 2004]}
-  paper_network: {epochs: 12}
+  paper_network: &few {known_year_epochs: 12, new_year_epochs: 12}
+  paper_protocol: *few
   deep_ensemble: {steps: 40, members: 2}
 """
 

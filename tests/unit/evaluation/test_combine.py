@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+
 from casestudies.evaluation.combine import choose, combine_models, stack
 
 

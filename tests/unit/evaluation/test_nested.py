@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
-from casestudies.evaluation.nested import nested_cross_validation
-from casestudies.evaluation.splits import Fold
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from casestudies.evaluation.nested import nested_cross_validation
+from casestudies.evaluation.splits import Fold
 
 
 @dataclass

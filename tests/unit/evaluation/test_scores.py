@@ -1,12 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from casestudies.evaluation import scores
-from casestudies.evaluation.conformal import add_intervals, unit_quantile
-from casestudies.evaluation.scores import Scorer, cluster_weights, coverage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
+
+from casestudies.evaluation import scores
+from casestudies.evaluation.conformal import add_intervals, unit_quantile
+from casestudies.evaluation.scores import Scorer, cluster_weights, coverage
 
 
 def ones(n):

@@ -1,6 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from casestudies.config.schemes import (
     Blocked,
     Forward,
@@ -11,8 +14,6 @@ from casestudies.config.schemes import (
 from casestudies.errors import InputError
 from casestudies.evaluation.splits import folds_to_table, make_folds, read_folds
 from casestudies.tables import write_table
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SCHEMES = {
     "logo": LeaveOneGroupOut(group="glacier", inner_folds=3),

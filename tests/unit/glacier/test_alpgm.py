@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from casestudies.errors import InputError
-from casestudies.glacier import IDENTIFIERS, MONTHS, UNITS, alpgm
-from casestudies.glacier.prepare import prepare
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+
+from casestudies.errors import InputError
+from casestudies.glacier import IDENTIFIERS, MONTHS, UNITS, alpgm
+from casestudies.glacier.prepare import prepare
 
 IDS = ["G006934E45883N", "G006149E45143N", "G006159E45160N"]
 YEARS = np.arange(1982, 1989)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from casestudies.errors import InputError
 from casestudies.glacier.features import CLIMATE, MONTHS, REGIONAL_GROUPS, TOPOGRAPHY, features
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import check_grad
+
 from casestudies.evaluation.nested import nested_cross_validation
 from casestudies.evaluation.splits import Fold
 from casestudies.glacier import alpgm, models
@@ -16,7 +18,6 @@ from casestudies.glacier.models import (
     gaussian_process,
     ridge_regional,
 )
-from scipy.optimize import check_grad
 
 GLACIERS, YEARS = 9, 16
 LEARNING = sorted(set(MODELS) - {"mean", "year_mean"})

@@ -66,8 +66,8 @@ def folds(prepared: pd.DataFrame, unit: str) -> list[Fold]:
 
 
 SMALL = {
-    "paper_network": '{"epochs": 6}',
-    "paper_protocol": '{"epochs": 6}',
+    "paper_network": '{"known_year_epochs": 6, "new_year_epochs": 6}',
+    "paper_protocol": '{"known_year_epochs": 6, "new_year_epochs": 6}',
     "deep_ensemble": '{"steps": 30, "evaluate_every": 10, "batch": 16}',
 }
 
@@ -195,7 +195,9 @@ def test_paper_network_is_the_published_one():
         assert [layer.width for layer in hidden] == [34, 40, 20, 10, 5]
         assert all(layer.batch_norm for layer in hidden)
         assert hidden[0].noise == noise
-    training = paper_training("glacier", 1016, parse_settings("paper_network", '{"epochs": 10}'))
+    training = paper_training(
+        "glacier", 1016, parse_settings("paper_network", '{"known_year_epochs": 10}')
+    )
     assert (training.evaluate_every, training.steps, training.batch) == (32, 320, 32)
     assert (training.learning_rate, training.optimizer, training.loss) == (5e-4, "rmsprop", "rmse")
 
@@ -206,7 +208,7 @@ def test_paper_network_is_the_published_one():
         ("deep_ensmble", "{}", "did you mean 'deep_ensemble'"),
         ("deep_ensemble", '{"member": 3}', "did you mean 'members'"),
         ("deep_ensemble", '{"members": 0}', "members"),
-        ("paper_network", '{"epochs": -1}', "epochs"),
+        ("paper_network", '{"new_year_epochs": -1}', "new_year_epochs"),
         ("paper_network", "nonsense", "glacier.networks.paper_network"),
     ],
 )

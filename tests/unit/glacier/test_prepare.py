@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from casestudies.errors import InputError
 from casestudies.glacier import IDENTIFIERS, MONTHS, UNITS, prepare
 from casestudies.tables import read_metadata
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 GLACIERS = ["007", "Argentière", "b"]  # not in alphabetical order in the file
 ORDER = ["b", "007", "Argentière"]

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from casestudies.errors import InputError
 from casestudies.glacier import alpgm
 from casestudies.glacier.balance import (
@@ -30,8 +33,6 @@ from casestudies.glacier.climate import (
 from casestudies.glacier.parameters import PARAMETERS, REFERENCES, VALUES
 from casestudies.glacier.simulate import observed_cells, simulate
 from casestudies.tables import read_metadata
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SMALL = {"glaciers": 3, "first_year": 2000, "last_year": 2009}
 FILES = {

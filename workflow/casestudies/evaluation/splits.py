@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
-from sklearn.model_selection import StratifiedGroupKFold
 
 from casestudies.config.schemes import (
     Blocked,
@@ -197,6 +196,8 @@ def _stratified(
     folds: int,
     rng: np.random.Generator,
 ) -> Iterator[Pair]:
+    from sklearn.model_selection import StratifiedGroupKFold  # two seconds that others need not pay
+
     labels = samples[target].to_numpy()[rows]
     smallest = np.unique(labels, return_counts=True)[1].min()
     if smallest < folds:

@@ -7,6 +7,7 @@ Whatever is learned, scaling included, is learned from the training rows of the 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,11 @@ from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize, nnls
 from scipy.spatial.distance import cdist
-from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
-from sklearn.linear_model import lasso_path
 
 from casestudies.glacier.features import MONTHS, REGIONAL_GROUPS
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesRegressor
 
 Predict = Callable[[pd.DataFrame, np.ndarray, pd.DataFrame, Sequence[Hashable], int], np.ndarray]
 
@@ -101,6 +103,8 @@ def ridge(train, target, test, settings, seed) -> np.ndarray:
 
 def lasso(train, target, test, settings, seed) -> np.ndarray:
     """Lasso; a setting is the penalty in units of the target's standard deviation."""
+    from sklearn.linear_model import lasso_path  # two seconds that other models need not pay
+
     a, b = _standardised(train, test)
     centre, scale = target.mean(), target.std() or 1.0
     penalties = np.array(settings, dtype=float)
@@ -226,7 +230,9 @@ def extra_trees(train, target, test, settings, seed) -> np.ndarray:
     return predicted
 
 
-def _forest(seed: int) -> ExtraTreesRegressor:
+def _forest(seed: int) -> "ExtraTreesRegressor":
+    from sklearn.ensemble import ExtraTreesRegressor
+
     return ExtraTreesRegressor(
         n_estimators=60, min_samples_leaf=3, max_features=0.4, random_state=seed, n_jobs=1
     )
@@ -234,6 +240,8 @@ def _forest(seed: int) -> ExtraTreesRegressor:
 
 def gradient_boosting(train, target, test, settings, seed) -> np.ndarray:
     """Gradient-boosted trees; a setting is (predictors, number of trees)."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
     predicted = np.empty((len(test), len(settings)))
     for name in dict.fromkeys(name for name, _ in settings):
         columns = _COLUMNS[name]

@@ -19,8 +19,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from casestudies.config.glacier import Candidate, EnsembleSettings, PaperSettings
 from casestudies.errors import InputError, nearest
 from casestudies.evaluation.splits import Fold
 from casestudies.glacier.features import REGIONAL_GROUPS, features
@@ -28,7 +29,6 @@ from casestudies.training.ensemble import (
     Architecture,
     Layer,
     Problem,
-    Trained,
     Training,
     train_ensemble,
 )
@@ -36,81 +36,6 @@ from casestudies.training.ensemble import (
 NETWORKS = ("paper_network", "paper_protocol", "deep_ensemble")
 _KM_PER_DEGREE = 111.2
 _MONITORED = 64  # training rows predicted at every evaluation, for the training curve
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class PaperSettings(_Settings):
-    """Settings of ``paper_network`` and ``paper_protocol``."""
-
-    epochs: int | None = Field(None, ge=1, le=5000)
-    """Epochs of every network; by default 200 where the year is known and 40 where it is new. The
-    paper has 2000 to 3000, but the inner error is past its minimum after 10 to 30 in new years."""
-
-
-class Candidate(_Settings):
-    """One form of network that the inner folds of ``deep_ensemble`` choose from."""
-
-    predictors: Literal["regional", "regional_monthly", "monthly"] = "regional"
-    """regional: seasons, local deviation, memory, topography; regional_monthly: with the region's
-    months; monthly: the paper's 34."""
-    hidden: tuple[int, ...] = (32,)
-    """Widths of the hidden layers."""
-    skip: bool = True
-    """A linear path from the predictors to the output, beside the hidden layers."""
-    dropout: float = Field(0.3, ge=0, lt=1)
-    input_dropout: float = Field(0.5, ge=0, lt=1)
-    weight_decay: float = Field(1.0, ge=0)
-    ridge: float | None = Field(None, gt=0)
-    """Penalty of a ridge regression fitted in the fold, whose residual is learned; None: none."""
-    neighbours: float | None = Field(None, gt=0)
-    """Length (km) of the weights of the same year's observations at the training glaciers, an
-    input and offset where the year is not new; None: not used."""
-
-
-NEW_YEAR = [
-    Candidate(hidden=(16,), dropout=0.2, weight_decay=0.3),
-    Candidate(ridge=1000.0),
-    Candidate(predictors="regional_monthly"),
-    Candidate(predictors="regional_monthly", ridge=1000.0),
-]
-KNOWN_YEAR = [
-    Candidate(hidden=(16,), dropout=0.2, weight_decay=0.3, ridge=1000.0, neighbours=15.0),
-    *(
-        Candidate(
-            predictors="regional_monthly",
-            hidden=(64, 32),
-            skip=False,
-            dropout=0.2,
-            input_dropout=0.0,
-            weight_decay=0.1,
-            ridge=ridge,
-            neighbours=20.0,
-        )
-        for ridge in (1000.0, None)
-    ),
-]
-
-
-class EnsembleSettings(_Settings):
-    """Settings of ``deep_ensemble``."""
-
-    members: int = Field(2, ge=1, le=100)
-    """Networks of each candidate averaged in every fold."""
-    steps: int = Field(240, ge=1)
-    """Gradient steps of every network."""
-    evaluate_every: int = Field(20, ge=1)
-    """Steps between two predictions, from which the inner folds choose."""
-    batch: int = Field(128, ge=2)
-    learning_rate: float = Field(5e-3, gt=0)
-    keep: int = Field(2, ge=1)
-    """Candidates, the best by inner error, whose predictions are averaged."""
-    new_year: list[Candidate] = Field(NEW_YEAR, min_length=1)
-    """Candidates where the year is new."""
-    known_year: list[Candidate] = Field(KNOWN_YEAR, min_length=1)
-    """Candidates where other glaciers are observed in the same year."""
 
 
 def parse_settings(model: str, text: str) -> PaperSettings | EnsembleSettings:
@@ -166,7 +91,7 @@ def paper_training(
 ) -> Training:
     """Return the published training: RMSprop on the RMSE, batch 32, rate by scheme."""
     epoch = -(-rows // 32)
-    epochs = settings.epochs or (200 if new == "glacier" else 40)
+    epochs = settings.known_year_epochs if new == "glacier" else settings.new_year_epochs
     return Training(
         steps=epochs * epoch,
         evaluate_every=epoch,
@@ -175,6 +100,17 @@ def paper_training(
         learning_rate={"glacier": 5e-4, "year": 2e-2, "both": 2e-3}[new],
         loss="rmse",
     )
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where and how networks are trained; without influence on the result, but for the device."""
+
+    device: torch.device
+    threads: int = 1
+    checkpoint: Path | None = None
+    checkpoint_every: float = 60.0
+    label: str = "networks"
 
 
 @dataclass(frozen=True)
@@ -193,13 +129,13 @@ class Cell:
 class Paths:
     """Predictions (m w.e.) of the cells' test rows at every evaluation, of one candidate.
 
-    ``test[i]`` has shape (evaluations, members, rows); ``monitored`` likewise, for the outer cells.
+    ``test[i]`` has shape (evaluations, members, rows); ``monitored`` likewise, but errors, of some
+    training rows of the outer cells.
     """
 
     steps: np.ndarray
     test: list[np.ndarray]
     monitored: list[np.ndarray]
-    loss: np.ndarray
 
 
 def cells(folds: Sequence[Fold], inner: bool = True) -> list[Cell]:
@@ -252,10 +188,10 @@ def ensemble_inputs(
             offset = offset + inputs @ np.linalg.solve(gram, inputs[train].T @ centred)
         if weights:
             residual = observed[train] - offset[train]
-            extra = []
-            for weight in weights:
-                total = weight[:, train].sum(axis=1) + _SHRINKAGE
-                extra += [weight[:, train] @ residual / total, 1 / total]
+            extra = [
+                weight[:, train] @ residual / (weight[:, train].sum(axis=1) + _SHRINKAGE)
+                for weight in weights
+            ]
             inputs = np.hstack([inputs, _standardise(np.stack(extra, axis=1), train)])
             offset = offset + extra[0]
         scale = float(np.std(observed[train] - offset[train]))
@@ -264,6 +200,7 @@ def ensemble_inputs(
     return make
 
 
+_FURTHEST = 5.0
 _SHRINKAGE = 0.3  # weight of "no deviation" against one observation next door
 
 
@@ -278,9 +215,14 @@ def _predictors(prepared: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _standardise(values: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Centre and scale columns by the training rows; a constant column becomes zero there."""
-    spread = values[train].std(axis=0)
-    return (values - values[train].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    """Centre and scale columns by the training rows; what is constant there becomes zero.
+
+    Nothing is taken to be further than ``_FURTHEST`` standard deviations away: with few training
+    glaciers an unseen one could be at any distance, and the output would follow.
+    """
+    mean, spread = values[train].mean(axis=0), values[train].std(axis=0)
+    varies = spread > 1e-9 * np.maximum(np.abs(mean), 1e-30)  # constant but for rounding
+    return np.clip((values - mean) / np.where(varies, spread, np.inf), -_FURTHEST, _FURTHEST)
 
 
 def _same_year(prepared: pd.DataFrame, length: float) -> np.ndarray:
@@ -301,7 +243,7 @@ def train_cells(
     training: Training,
     members: int,
     seed: int,
-    run: "Run",
+    run: Run,
 ) -> Paths:
     """Train ``members`` networks in every cell; return their predictions along the training."""
     observed = prepared["mass_balance"].to_numpy()
@@ -319,7 +261,7 @@ def train_cells(
         offsets.append(offset[rows])
         scales.append(scale)
         monitors.append(monitor)
-    trained: Trained = train_ensemble(
+    trained = train_ensemble(
         problems,
         architecture,
         training,
@@ -336,18 +278,7 @@ def train_cells(
         test.append(path[..., : len(cell.test)])
         if cell.inner == -1:
             monitored.append(path[..., len(cell.test) :] - observed[monitors[i]])
-    return Paths(trained.steps, test, monitored, trained.loss)
-
-
-@dataclass(frozen=True)
-class Run:
-    """Where and how networks are trained; without influence on the result, but for the device."""
-
-    device: torch.device
-    threads: int = 1
-    checkpoint: Path | None = None
-    checkpoint_every: float = 60.0
-    label: str = "networks"
+    return Paths(trained.steps, test, monitored)
 
 
 @dataclass(frozen=True)
@@ -393,8 +324,11 @@ def fit_network(
         paths[name] = train_cells(
             prepared, found, make, architecture, training, members, seed, part
         )
-    keep = settings.keep if isinstance(settings, EnsembleSettings) else 1
-    return _choose(prepared, folds, found, paths, honest, keep)
+    if isinstance(settings, EnsembleSettings):
+        choice = (settings.keep, settings.tolerance)
+    else:
+        choice = (1, 0.0)
+    return _choose(prepared, folds, found, paths, honest, *choice)
 
 
 def _ensemble_jobs(
@@ -431,6 +365,7 @@ def _choose(
     paths: dict[str, Paths],
     honest: bool,
     keep: int,
+    tolerance: float,
 ) -> Result:
     observed = prepared["mass_balance"].to_numpy()
     names = list(paths)
@@ -458,10 +393,13 @@ def _choose(
                 counts[name][row] += part.shape[1]
         best = {name: int(loss.argmin()) for name, loss in losses.items()}
         kept = sorted(names, key=lambda name: losses[name][best[name]])[:keep]
+        near = {name: losses[name] <= (1 + tolerance) * losses[name].min() for name in kept}
 
-        def networks(cell: int, kept: list = kept, best: dict = best) -> np.ndarray:
+        def networks(cell: int, near: dict[str, np.ndarray] = near) -> np.ndarray:
             """Return the predictions (members of all kept candidates, rows) for a cell."""
-            return np.concatenate([paths[name].test[cell][best[name]] for name in kept])
+            return np.concatenate(
+                [paths[name].test[cell][which].mean(axis=0) for name, which in near.items()]
+            )
 
         path = networks(outer)
         table = _table(key, fold.test, observed, path.mean(axis=0))

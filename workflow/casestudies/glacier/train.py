@@ -8,7 +8,8 @@ from casestudies.glacier.networks import Run, fit_network, parse_settings
 from casestudies.steps import main
 from casestudies.tables import read_table, write_table
 from casestudies.training.checkpoint import remove_checkpoints
-from casestudies.training.device import describe, device
+from casestudies.training.device import describe
+from casestudies.training.device import device as find_device
 from casestudies.training.energy import measured
 
 
@@ -98,8 +99,6 @@ def train(
     write_table(predictions, output, metadata)
     remove_checkpoints(checkpoint)
 
-
-find_device = device  # the step's own parameter hides the function of that name
 
 if __name__ == "__main__":
     main(train)

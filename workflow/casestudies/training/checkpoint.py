@@ -7,7 +7,6 @@ settings) with a digest of the tensors. The one before it is kept, in case the n
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -94,7 +93,7 @@ class Checkpoint:
         with writing(self.path) as temporary:
             save_file(stored, temporary, header)
             if self.path.exists():
-                os.replace(self.path, self.previous)
+                self.path.replace(self.previous)
         self._saved = time.monotonic()
 
     def load(self) -> State | None:

@@ -19,7 +19,7 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,9 @@ from casestudies.training.checkpoint import (
 )
 
 _INITIAL, _ORDER, _NOISE = range(3)  # purposes of random numbers
+# Parameters are padded to whole vector registers: the last few elements of a tensor go through
+# scalar code that rounds otherwise, and which network owns them depends on its company.
+_REGISTER = 16
 _GROUP = 64  # networks whose activations stay in a core's cache
 _GROUP_ON_GPU = 4096
 
@@ -84,8 +87,6 @@ class Training:
     permutations of the network's rows, so all are full."""
     optimizer: Literal["rmsprop", "adam"] = "adam"
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine"] = "constant"
-    """cosine decays the learning rate to zero at the last step."""
     weight_decay: float = 0.0
     """Decoupled decay of weights, not of biases (Loshchilov and Hutter 2019)."""
     loss: Literal["mse", "rmse"] = "mse"
@@ -121,15 +122,13 @@ class Trained:
         Steps made before each evaluation, (evaluations,).
     predictions
         For each problem, (evaluations, queries).
-    loss
-        Mean training loss since the last evaluation, (problems, evaluations).
+    resumed
+        Steps, summed over the groups of networks, that came from checkpoints.
     """
 
     steps: np.ndarray
     predictions: list[np.ndarray]
-    loss: np.ndarray
-    resumed: int = field(default=0)
-    """Steps, over all groups of networks, that came from checkpoints."""
+    resumed: int
 
 
 class StackedNetworks:
@@ -145,6 +144,8 @@ class StackedNetworks:
         self.shapes = list(zip(widths[1:], widths[:-1], strict=True))
         if architecture.skip:
             self.shapes.append((1, features))
+        self.weight_sizes = [outputs * inputs for outputs, inputs in self.shapes]
+        self.weight_sizes.append(-sum(self.weight_sizes) % _REGISTER)
         distinct, position = np.unique(np.asarray(seeds, dtype=np.int64), return_inverse=True)
         initial = torch.stack([self._initial(int(seed)) for seed in distinct])
         self.weights = initial[torch.as_tensor(position)].requires_grad_()
@@ -156,6 +157,7 @@ class StackedNetworks:
                 self.running_mean.append(torch.zeros(len(seeds) * layer.width))
                 self.running_variance.append(torch.ones(len(seeds) * layer.width))
             start.append(torch.zeros(layer.width))  # shift, or bias where there is none
+        start.append(torch.zeros(-sum(map(len, start)) % _REGISTER))
         self.other_sizes = [len(values) for values in start]
         self.others = torch.cat(start).repeat(len(seeds), 1).requires_grad_()
 
@@ -167,6 +169,7 @@ class StackedNetworks:
             draw = rng.standard_normal(outputs * inputs, dtype=np.float32) * np.sqrt(2 / inputs)
             is_skip = self.architecture.skip and number == len(self.shapes) - 1
             pieces.append(np.zeros_like(draw) if is_skip else draw)
+        pieces.append(np.zeros(self.weight_sizes[-1]))
         return torch.from_numpy(np.concatenate(pieces).astype(np.float32))
 
     def to(self, where: torch.device) -> "StackedNetworks":
@@ -204,13 +207,9 @@ class StackedNetworks:
         """
         networks = len(rows)
         training = noise is not None
+        parts = self.weights.split(self.weight_sizes, dim=1)[:-1]
         weights = [
-            part.view(networks, *shape)
-            for part, shape in zip(
-                self.weights.split([out * into for out, into in self.shapes], dim=1),
-                self.shapes,
-                strict=True,
-            )
+            part.view(networks, *shape) for part, shape in zip(parts, self.shapes, strict=True)
         ]
         others = iter(self.others.split(self.other_sizes, dim=1))
         hidden = rows
@@ -293,7 +292,7 @@ def train_ensemble(
     events: queue.Queue = queue.Queue()
     stop = threading.Event()
 
-    def run(number: int) -> tuple[np.ndarray, np.ndarray, int]:
+    def run(number: int) -> tuple[np.ndarray, int]:
         torch.set_num_threads(1)  # holds for this thread only
         chosen = [problems[i] for i in groups[number]]
         path = None if checkpoints is None else checkpoints / f"group{number}.safetensors"
@@ -323,14 +322,11 @@ def train_ensemble(
         results = [future.result() for future in futures]
     torch.set_num_threads(before)
     predictions: list[np.ndarray] = [np.empty(0)] * len(problems)
-    loss = np.empty((len(problems), evaluations))
-    for members, (predicted, losses, _) in zip(groups, results, strict=True):
+    for members, (predicted, _) in zip(groups, results, strict=True):
         for i, member in enumerate(members):
             predictions[member] = predicted[:, i, : len(problems[member].queries)]
-            loss[member] = losses[:, i]
-    return Trained(
-        _evaluation_steps(training), predictions, loss, sum(resumed for *_, resumed in results)
-    )
+    resumed = sum(steps for _, steps in results)
+    return Trained(_evaluation_steps(training), predictions, resumed)
 
 
 def _train_group(
@@ -342,8 +338,8 @@ def _train_group(
     every: float,
     events: queue.Queue,
     stop: threading.Event,
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Train one group; return predictions (evaluations, B, queries), losses, steps resumed."""
+) -> tuple[np.ndarray, int]:
+    """Train one group; return predictions (evaluations, B, queries) and the steps resumed."""
     features = problems[0].inputs.shape[1]
     inputs, targets, queries = (tensor.to(where) for tensor in _padded(problems))
     counts = np.array([len(problem.targets) for problem in problems])
@@ -352,8 +348,6 @@ def _train_group(
     optimizer = _optimizer(networks, training)
     ends = _evaluation_steps(training)
     predictions = torch.zeros(len(ends), len(problems), queries.shape[2])
-    losses = torch.zeros(len(ends), len(problems))
-    running = torch.zeros(len(problems), device=where)
     step = 0
     checkpoint = None
     if path is not None:
@@ -366,8 +360,7 @@ def _train_group(
             step = scalars["step"]
             networks.restore(tensors)
             restore_optimizer(optimizer, tensors)
-            predictions, losses = tensors["predictions"], tensors["losses"]
-            running = tensors["running"].to(where)
+            predictions = tensors["predictions"]
     resumed = step
     for _ in range(np.searchsorted(ends, step, side="right")):
         events.put(None)
@@ -388,24 +381,17 @@ def _train_group(
             loss = loss.sqrt()
         optimizer.zero_grad(set_to_none=True)
         loss.sum().backward()
-        _set_rate(optimizer, training, step)
         optimizer.step()
-        running += loss.detach()
         step += 1
         if step in ends:
             number = int(np.searchsorted(ends, step))
             with torch.no_grad():
                 predictions[number] = networks(queries).cpu()
-            previous = ends[number - 1] if number else 0
-            losses[number] = (running / float(step - previous)).cpu()
-            running.zero_()
             events.put(None)
         if checkpoint is not None and (checkpoint.due() or step == training.steps):
-            state = {"predictions": predictions, "losses": losses, "running": running}
-            checkpoint.save(
-                {**networks.tensors(), **optimizer_tensors(optimizer), **state}, {"step": step}
-            )
-    return predictions.numpy(), losses.numpy(), resumed
+            tensors = {**networks.tensors(), **optimizer_tensors(optimizer)}
+            checkpoint.save({**tensors, "predictions": predictions}, {"step": step})
+    return predictions.numpy(), resumed
 
 
 class _Batches:
@@ -490,13 +476,6 @@ def _optimizer(networks: StackedNetworks, training: Training) -> torch.optim.Opt
     if training.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=training.learning_rate, alpha=0.9, eps=1e-7)
     return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, training: Training, step: int) -> None:
-    if training.schedule == "cosine":
-        factor = 0.5 * (1 + np.cos(np.pi * step / training.steps))
-        for group in optimizer.param_groups:
-            group["lr"] = training.learning_rate * factor
 
 
 def _padded(problems: Sequence[Problem]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
