@@ -56,7 +56,7 @@ class Simulation(Section):
 class PaperSettings(Section):
     """Settings of paper_network and paper_protocol."""
 
-    known_year_epochs: int = Field(200, ge=1, le=5000)
+    known_year_epochs: int = Field(60, ge=1, le=5000)
     """Epochs of every network where the year is known (2000 to 3000 in the paper)."""
     new_year_epochs: int = Field(40, ge=1, le=5000)
     """Epochs where it is new. The inner error is past its minimum after 10 to 30; the published
