@@ -44,7 +44,7 @@ class Training(Section):
     """auto takes a GPU if there is one; cuda without a GPU is an error."""
     gpu: int = Field(0, ge=0, le=1)
     """GPUs that a training job asks the scheduler for."""
-    threads: int = Field(2, ge=1)
+    threads: int = Field(1, ge=1)
     """CPU threads of a training job."""
     checkpoint_every: float = Field(60, gt=0)
     """Seconds between checkpoints."""
