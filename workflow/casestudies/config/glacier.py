@@ -56,7 +56,7 @@ class Simulation(Section):
 class PaperSettings(Section):
     """Settings of paper_network and paper_protocol."""
 
-    known_year_epochs: int = Field(60, ge=1, le=5000)
+    known_year_epochs: int = Field(40, ge=1, le=5000)
     """Epochs of every network where the year is known (2000 to 3000 in the paper)."""
     new_year_epochs: int = Field(40, ge=1, le=5000)
     """Epochs where it is new. The inner error is past its minimum after 10 to 30; the published
@@ -112,7 +112,7 @@ class EnsembleSettings(Section):
 
     members: int = Field(2, ge=1, le=100)
     """Networks of each candidate averaged in every fold."""
-    steps: int = Field(240, ge=1)
+    steps: int = Field(160, ge=1)
     """Gradient steps of every network."""
     evaluate_every: int = Field(20, ge=1)
     """Steps between two predictions, from which the inner folds choose."""
@@ -143,7 +143,7 @@ class Glacier(Section):
     schemes: dict[str, Scheme] = Field(
         {
             "logo": LeaveOneGroupOut(group="glacier", inner_folds=3),
-            "loyo": LeaveOneGroupOut(group="year", test_from=1996, inner_folds=3),
+            "loyo": LeaveOneGroupOut(group="year", test_from=2000, inner_folds=3),
             "lsygo": LeaveGroupsOut(
                 groups=("glacier", "year"), parts=(4, 4), test_from=1984, inner_folds=3
             ),

@@ -150,6 +150,16 @@ class Scorer:
         columns = [units[column].to_numpy() for column in units]
         self._weights = cluster_weights(columns, resamples, rng)
         self._position = pd.Index(units.index)
+        self._taken: tuple[bytes, np.ndarray] = (b"", self._weights)
+
+    def _weights_of(self, samples: pd.Series) -> np.ndarray:
+        """Return the weights of some samples, (b, n), resamples without any of them left out."""
+        rows = self._position.get_indexer(samples)
+        key = rows.tobytes()
+        if self._taken[0] != key:  # copying them costs more than a metric, and most calls agree
+            weights = self._weights[:, rows]
+            self._taken = (key, weights[weights.sum(axis=1) > 0])
+        return self._taken[1]
 
     def _replicates(
         self, metric: Metric, predictions: pd.DataFrame, mask: np.ndarray
@@ -158,8 +168,7 @@ class Scorer:
         kept = predictions[mask]
         estimates, replicates = [], []
         for _, rows in kept.groupby("repeat"):
-            weights = self._weights[:, self._position.get_indexer(rows["sample"])]
-            weights = weights[weights.sum(axis=1) > 0]
+            weights = self._weights_of(rows["sample"])
             observed = rows["observed"].to_numpy(dtype=float)
             predicted = rows["predicted"].to_numpy(dtype=float)
             estimates.append(metric(observed, predicted, np.ones((1, len(rows))))[0])

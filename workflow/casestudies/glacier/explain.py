@@ -31,7 +31,7 @@ WARMING = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 """Changes of the summer temperature (K)."""
 SNOWFALL = (-0.4, -0.2, 0.0, 0.2, 0.4)
 """Relative changes of the winter snow."""
-FOLDS = 5
+FOLDS = 3
 SHUFFLES = 3
 
 

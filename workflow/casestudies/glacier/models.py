@@ -248,7 +248,7 @@ def gradient_boosting(train, target, test, settings, seed) -> np.ndarray:
         wanted = {trees: k for k, (other, trees) in enumerate(settings) if other == name}
         boosting = HistGradientBoostingRegressor(
             max_iter=max(wanted),
-            learning_rate=0.08,
+            learning_rate=0.15,
             max_leaf_nodes=8,
             min_samples_leaf=15,
             max_features=0.3,
@@ -438,7 +438,7 @@ MODELS: dict[str, Family] = {
     "gradient_boosting": Family(
         "complete",
         gradient_boosting,
-        tuple(product(("monthly", "regional"), (30, 60, 120))),
+        tuple(product(("monthly", "regional"), (15, 30, 60))),
     ),
     "ridge_trees": Family("regional", ridge_trees, (0.0, 0.5, 1.0)),
     "gaussian_process": Family("regional", gaussian_process),

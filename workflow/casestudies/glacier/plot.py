@@ -454,35 +454,26 @@ def glacier_map(results: Results, path: Path) -> None:
 
 
 def training_curves(results: Results, path: Path) -> None:
-    """Error of the paper's network against epoch: training, inner folds, held-out fold."""
-    schemes = [s for s in results.schemes if _curves(results, s) is not None]
-    with figure(path, 1, len(schemes), (3 * len(schemes) + 0.6, 3.6)) as (drawing, axes):
-        parts = [
-            ("train", GREY, "training rows"),
-            ("inner", BLUE, "inner folds"),
-            ("test", VERMILION, "held-out fold"),
-        ]
-        for axis, scheme in zip(axes, schemes, strict=True):
-            table = _curves(results, scheme)
+    """Error of the published network along its training: training rows, inner, held-out folds."""
+    curves = {s: results.folder / "curves" / s / "paper_network.parquet" for s in results.schemes}
+    parts = [
+        ("train", GREY, "training rows"),
+        ("inner", BLUE, "inner folds"),
+        ("held_out", VERMILION, "held-out folds"),
+    ]
+    size = (3 * len(curves) + 0.6, 3.6)
+    with figure(path, 1, len(curves), size, sharey=True) as (drawing, axes):
+        for axis, (scheme, file) in zip(axes, curves.items(), strict=True):
+            table = read_table(file, columns=["steps", "train", "inner", "held_out"])
             for column, colour, _ in parts:
-                axis.plot(table.index, table[column], color=colour)
-            best = table["inner"].idxmin()
+                axis.plot(table["steps"], table[column], color=colour)
+            best = table.loc[table["inner"].idxmin(), "steps"]
             axis.axvline(best, color=BLUE, ls=":", lw=1.2)
-            axis.set(title=scheme_title(scheme), xlabel="epoch")
-            axis.set_ylim(0, 1.1 * table[["inner", "test"]].quantile(0.98).max())
+            axis.set(title=scheme_title(scheme), xlabel="gradient steps", ylim=(0, 2))
         axes[0].set_ylabel(f"RMSE ({UNIT})")
         handles = [Line2D([], [], color=colour, label=label) for _, colour, label in parts]
-        handles.append(Line2D([], [], color=BLUE, ls=":", label="best by inner folds (all folds)"))
+        handles.append(Line2D([], [], color=BLUE, ls=":", label="smallest inner error, all folds"))
         drawing.legend(handles=handles, loc="outside lower center", ncols=4)
-
-
-def _curves(results: Results, scheme: str) -> pd.DataFrame | None:
-    path = results.folder / "curves" / scheme / "paper_network.parquet"
-    if not path.is_file():
-        return None
-    table = read_table(path, columns=["epoch", "train", "inner", "test"])
-    squared = table[["train", "inner", "test"]] ** 2
-    return squared.groupby(table["epoch"]).mean() ** 0.5
 
 
 STYLES = {
