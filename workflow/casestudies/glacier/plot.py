@@ -36,6 +36,13 @@ SCHEMES = {
     "forward": "later years",
 }
 
+UNITS = {
+    "logo": ["glaciers"],
+    "loyo": ["years"],
+    "lsygo": ["glaciers", "years"],
+    "forward": ["years"],
+}
+
 MODELS: dict[str, tuple[str, str]] = {
     "mean": ("mean", GREY),
     "year_mean": ("same-year mean", GREY),
@@ -134,7 +141,7 @@ def scores(results: Results, path: Path) -> None:
             sizes = rows.loc[rows["samples"].idxmax()]
             axis.set(title=scheme_title(scheme), xlabel=f"RMSE ({UNIT})")
             axis.annotate(
-                f"n = {sizes['samples']}, {_groups(sizes)}",
+                f"n = {sizes['samples']}, {_groups(scheme, sizes)}",
                 (0, 1.0),
                 xycoords="axes fraction",
                 fontsize=8,
@@ -167,9 +174,11 @@ def scores(results: Results, path: Path) -> None:
         drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 
-def _groups(row: pd.Series) -> str:
+def _groups(scheme: str, row: pd.Series) -> str:
+    """Return the independent units of a score in words, such as ``32 glaciers × 32 years``."""
     counts = str(row["groups"]).split("x")
-    return f"{counts[0]} units" if len(counts) == 1 else f"{counts[0]} × {counts[1]} units"
+    names = UNITS.get(scheme, ["units"] * len(counts))
+    return " × ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
 
 
 def observed_predicted(results: Results, path: Path) -> None:
@@ -345,6 +354,8 @@ def _error_components(table: pd.DataFrame) -> tuple[float, float]:
 def coverage(results: Results, path: Path) -> None:
     """Coverage of the prediction intervals, over all and year by year."""
     order = [model for model in MODELS if model in results.models]
+    shown = results.coverage.query("samples >= 5")
+    left = shown["coverage"].min() - 0.05
     size = (2.7 * len(results.schemes) + 2.2, 0.29 * len(order) + 1.3)
     with figure(path, 1, len(results.schemes), size, sharey=True) as (drawing, axes):
         for axis, scheme in zip(axes, results.schemes, strict=True):
@@ -377,7 +388,7 @@ def coverage(results: Results, path: Path) -> None:
             axis.set_yticks(range(len(order)), [LABELS[m] for m in order])
             axis.set_ylim(len(order) - 0.4, -0.6)
             axis.grid(axis="y", visible=False)
-            axis.set(title=scheme_title(scheme), xlabel="coverage", xlim=(-0.03, 1.03))
+            axis.set(title=scheme_title(scheme), xlabel="coverage", xlim=(left, 1.03))
         handles = [
             Line2D([], [], color=GREY, marker="o", ls="", label="all observations"),
             Line2D(
@@ -418,11 +429,11 @@ def glacier_map(results: Results, path: Path) -> None:
         (
             "bias",
             "RdBu",
-            f"mean error of {LABELS[model]}, glacier held out ({UNIT})",
+            f"mean error, {LABELS[model]} ({UNIT})",
             float(about["bias"].abs().max()),
         ),
     ]
-    with figure(path, 1, 2, (10, 5.4), sharey=True) as (drawing, axes):
+    with figure(path, 1, 2, (8.4, 6.4), sharey=True) as (drawing, axes):
         for axis, (column, colours, label, limit) in zip(axes, panels, strict=True):
             marks = axis.scatter(
                 about["longitude"],
@@ -436,7 +447,9 @@ def glacier_map(results: Results, path: Path) -> None:
                 vmax=limit,
                 zorder=3,
             )
-            drawing.colorbar(marks, ax=axis, orientation="horizontal", label=label, shrink=0.85)
+            drawing.colorbar(
+                marks, ax=axis, orientation="horizontal", label=label, shrink=0.95, pad=0.02
+            )
             for massif, rows in about.groupby("massif"):
                 axis.annotate(
                     massif,

@@ -27,7 +27,7 @@ def summarise(*, scores: Path, comparisons: Path, output: Path) -> None:
     comparisons
         Paired differences between them.
     output
-        Text, one paragraph.
+        Text: a headline, then a line for each scheme.
     """
     table = read_table(scores, complete=["scheme", "model", "metric", "estimate"])
     pairs = read_table(comparisons, complete=["scheme", "model", "reference", "estimate"])
@@ -37,14 +37,15 @@ def summarise(*, scores: Path, comparisons: Path, output: Path) -> None:
 
 
 def finding(scores: pd.DataFrame, comparisons: pd.DataFrame) -> str:
-    """Return the finding in words."""
+    """Return the finding in words: a headline, then a line for each scheme."""
     rmse = scores[scores["metric"] == "rmse"].set_index(["scheme", "model"])
     pairs = comparisons.set_index(["scheme", "model", "reference"])
-    sentences = []
+    lines = []
+    verdicts: dict[str, list[str]] = {"beats": [], "is not told apart from": [], "loses to": []}
     for scheme in rmse.index.unique("scheme"):
         models = list(rmse.loc[scheme].index)
-        linear = [m for m in ("lasso", "ridge_regional") if m in models]
-        network = next((m for m in NETWORKS if m in models), None)
+        linear = [model for model in _LINEAR if model in models]
+        network = next((model for model in NETWORKS if model in models), None)
         if network is None or not linear:
             continue
         row = rmse.loc[(scheme, network)]
@@ -52,23 +53,42 @@ def finding(scores: pd.DataFrame, comparisons: pd.DataFrame) -> str:
         for reference in linear:
             pair = pairs.loc[(scheme, network, reference)]
             parts.append(
-                f"{_verdict(pair)} {_LINEAR[reference]} "
-                f"(RMSE {rmse.loc[(scheme, reference), 'estimate']:.2f}; difference "
+                f"{_verdict(pair)} {_LINEAR[reference]} (RMSE "
+                f"{rmse.loc[(scheme, reference), 'estimate']:.2f}; difference "
                 f"{pair['estimate']:+.2f} [{pair['lower']:+.2f}, {pair['upper']:+.2f}])"
             )
-        sentences.append(
+        text = (
             f"{_claim(scheme)}, the {NAMES[network]} (RMSE {row['estimate']:.2f} "
             f"[{row['lower']:.2f}, {row['upper']:.2f}] m w.e. per year) {' and '.join(parts)}."
         )
         if "chosen" in models:
             best = rmse.loc[(scheme, "chosen")]
-            sentences.append(
-                f"The model that the inner folds choose reaches {best['estimate']:.2f} "
+            text += (
+                f" The model that the inner folds choose reaches {best['estimate']:.2f} "
                 f"[{best['lower']:.2f}, {best['upper']:.2f}]."
             )
-    return " ".join(sentences) or "No network and linear model were both fitted."
+        lines.append(text)
+        # The strongest linear model is what a network has to beat.
+        best_linear = min(linear, key=lambda model: rmse.loc[(scheme, model), "estimate"])
+        verdicts[_verdict(pairs.loc[(scheme, network, best_linear)])].append(_claim(scheme))
+    if not lines:
+        return "No network and linear model were both fitted."
+    heads = [f"{_OBJECT[verb]} {_listed(names)}" for verb, names in verdicts.items() if names]
+    headline = f"Against the better of the linear models, the network {_listed(heads, ';')}."
+    return "\n".join([headline, *lines])
 
 
+def _listed(names: list[str], comma: str = ",") -> str:
+    """Return names as a list in words, their first letters small."""
+    small = [name[0].lower() + name[1:] for name in names]
+    return f"{comma} ".join(small[:-1]) + (f"{comma} and " if len(small) > 1 else "") + small[-1]
+
+
+_OBJECT = {
+    "beats": "is better",
+    "is not told apart from": "is not told apart",
+    "loses to": "is worse",
+}
 _LINEAR = {"lasso": "the lasso", "ridge_regional": "ridge regression on regional and local signals"}
 
 
