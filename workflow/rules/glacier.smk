@@ -228,7 +228,7 @@ rule audit_glacier:
             caption="../report/glacier/audit.rst",
             category="Glacier",
             subcategory="alpgm",
-            labels={"figure": "published scores, recomputed"},
+            labels={"data set": "alpgm", "figure": "published scores, recomputed"},
         ),
     log:
         "logs/glacier/alpgm/audit.log",
@@ -308,7 +308,7 @@ rule plot_glacier:
                 caption=f"../report/glacier/{name}.rst",
                 category="Glacier",
                 subcategory="{dataset}",
-                labels={"figure": name.replace("_", " ")},
+                labels={"data set": "{dataset}", "figure": name.replace("_", " ")},
             )
             for name in GLACIER_FIGURES
         ],
@@ -347,7 +347,7 @@ rule summarise_glacier:
             caption="../report/glacier/finding.rst",
             category="Glacier",
             subcategory="{dataset}",
-            labels={"figure": "finding, in words"},
+            labels={"data set": "{dataset}", "figure": "finding, in words"},
         ),
     log:
         "logs/glacier/{dataset}/summarise.log",

@@ -31,7 +31,7 @@ rule fetch:
     wildcard_constraints:
         published="|".join(DATASETS),
         file=".+",
-    retries: 2
+    retries: 1
     conda:
         "../../envs/studies.yaml"
     threads: 1
@@ -88,14 +88,14 @@ rule score:
             caption="../report/scores.rst",
             category=lambda wildcards: wildcards.study.capitalize(),
             subcategory="{dataset}",
-            labels={"figure": "table of scores"},
+            labels={"data set": "{dataset}", "figure": "table of scores"},
         ),
         comparisons=report(
             "results/{study}/{dataset}/comparisons.csv",
             caption="../report/comparisons.rst",
             category=lambda wildcards: wildcards.study.capitalize(),
             subcategory="{dataset}",
-            labels={"figure": "table of paired differences"},
+            labels={"data set": "{dataset}", "figure": "table of paired differences"},
         ),
         coverage="results/{study}/{dataset}/coverage.csv",
         provenance="results/{study}/{dataset}/provenance.json",
