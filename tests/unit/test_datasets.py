@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from casestudies import datasets
-from casestudies.datasets import DATASETS, DataSet, File, describe, download, fetch, find
+from casestudies.datasets import DATASETS, DataSet, File, describe, download, fetch, find, verify
 from casestudies.errors import InputError
 
 CONTENT = bytes(range(256)) * 40  # 10,240 bytes
@@ -455,3 +456,17 @@ def test_the_published_files(name: str, kind: str, mirror: Path, tmp_path: Path,
         place = server.url
     download(dataset=name, output=tmp_path, mirror=place)
     assert len(left(tmp_path)) == len(DATASETS[name].files)
+
+
+@pytest.mark.published
+def test_files_that_were_put_by_hand_are_verified(mirror, tmp_path):
+    dataset, name = DATASETS["alpgm-corrected"], "GLIMS_1967.csv"
+    with pytest.raises(InputError, match="no such file"):
+        verify(dataset, tmp_path, [name])
+    shutil.copy(mirror / dataset.name / name, tmp_path / name)
+    (tmp_path / name).chmod(0o644)
+    verify(dataset, tmp_path, [name])
+    with (tmp_path / name).open("a") as stream:
+        stream.write("altered")
+    with pytest.raises(InputError, match="not the published file"):
+        verify(dataset, tmp_path, [name])

@@ -259,6 +259,24 @@ class _Failed(Exception):
     """The file could not be had; the message completes a sentence that starts with its source."""
 
 
+def verify(dataset: DataSet, folder: Path, names: Iterable[str]) -> None:
+    """Check files of a data set that are there already, however they came.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or is not the published one.
+    """
+    for name in names:
+        file, path = dataset.file(name), folder / name
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; it is fetched from {file.url}.")
+        if difference := _difference(path, file):
+            raise InputError(
+                f"{path}: not the published file: {difference}. Delete it to have it fetched again."
+            )
+
+
 def _difference(path: Path, file: File) -> str | None:
     """Say how the file at ``path`` differs from the published one; None if it does not."""
     if not path.is_file():

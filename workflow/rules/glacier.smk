@@ -84,11 +84,14 @@ rule prepare_glacier:
     params:
         raw=lambda wildcards: GLACIER.folder(wildcards.dataset),
         reader=lambda wildcards: GLACIER.reader(wildcards.dataset),
+        published=lambda wildcards: (
+            ["--published", wildcards.dataset] if wildcards.dataset in DATASETS else []
+        ),
     message:
         "Prepare {wildcards.dataset}: raw files to one table"
     shell:
         "python -m casestudies.glacier.prepare --raw {params.raw:q} --reader {params.reader}"
-        " --output {output} 2> {log}"
+        " {params.published} --output {output} 2> {log}"
 
 
 rule fit_glacier:

@@ -63,8 +63,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from casestudies.datasets import find, verify
 from casestudies.errors import InputError
-from casestudies.glacier import IDENTIFIERS, MONTHS, UNITS, alpgm
+from casestudies.glacier import IDENTIFIERS, MONTHS, RAW_FILES, UNITS, alpgm
 from casestudies.glacier.alpgm import numeric
 from casestudies.steps import main
 from casestudies.tables import read_table, write_table
@@ -302,7 +303,9 @@ def validate(frame: pd.DataFrame, source: Path) -> None:
         )
 
 
-def prepare(*, raw: Path, reader: Literal["alpgm", "csv"], output: Path) -> None:
+def prepare(
+    *, raw: Path, reader: Literal["alpgm", "csv"], published: str | None = None, output: Path
+) -> None:
     """Read raw glacier data, check it and write the prepared table.
 
     Parameters
@@ -311,11 +314,15 @@ def prepare(*, raw: Path, reader: Literal["alpgm", "csv"], output: Path) -> None
         Folder of the raw data set.
     reader
         Layout of that folder.
+    published
+        The published data set that it is, whose checksums its files must have.
     output
         Parquet file to write; its metadata holds the unit of every measured column.
     """
     if not raw.is_dir():
         raise InputError(f"{raw}: no such folder; --raw names the folder of a raw data set.")
+    if published is not None:
+        verify(find(published), raw, RAW_FILES[reader])
     frame = READERS[reader](raw)
     validate(frame, raw)
     write_table(frame, output, metadata={"units": UNITS})
