@@ -71,3 +71,18 @@ def test_each_job_has_a_seed_of_its_own():
     seeds = {job_seed(1, "fit", model) for model in ("a", "b", "c")}
     assert len(seeds) == 3 and job_seed(1, "fit", "a") in seeds
     assert job_seed(2, "fit", "a") not in seeds
+
+
+def test_the_configuration_names_every_model_figure_and_network():
+    from typing import get_args
+
+    from casestudies.config.glacier import Model, Network
+    from casestudies.glacier import EXPLAINED, FIGURES, plot
+    from casestudies.glacier.models import MODELS
+
+    assert set(get_args(Model)) == set(MODELS)
+    assert set(FIGURES) == set(plot.FIGURES)
+    assert set(EXPLAINED) == set(plot.STYLES)
+    assert {*get_args(Model), *get_args(Network), "chosen", "stack"} == set(plot.MODELS)
+    for name in FIGURES:
+        assert (ROOT / f"workflow/report/glacier/{name}.rst").is_file()
