@@ -59,7 +59,7 @@ class PaperSettings(Section):
     known_year_epochs: int = Field(40, ge=1, le=5000)
     """Epochs of every network where the year is known (2000 to 3000 in the paper)."""
     new_year_epochs: int = Field(40, ge=1, le=5000)
-    """Epochs where it is new. The inner error is past its minimum after 10 to 30; the published
+    """Epochs where it is new. The inner error is on a noisy plateau after about 30; the published
     protocol finds better held-out epochs the longer it looks."""
 
 

@@ -150,7 +150,8 @@ def scores(results: Results, path: Path) -> None:
             )
             axis.title.set_position((0, 1.06))
             axis.set_title(scheme_title(scheme), pad=16)
-            left, right = rows["lower"].min(), rows["upper"].max()
+            known = PUBLISHED_RMSE.get(scheme, np.inf) if results.published else np.inf
+            left, right = min(rows["lower"].min(), known), rows["upper"].max()
             axis.set_xlim(left - 0.05 * (right - left), right + 0.18 * (right - left))
             if results.published and scheme in PUBLISHED_RMSE:
                 axis.axvline(PUBLISHED_RMSE[scheme], color=PURPLE, ls=":", lw=1.4)
