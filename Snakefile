@@ -18,6 +18,7 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
+    """Every study on its configured data sets, the provenance and the report."""
     default_target: True
     input:
         rules.glacier.input,

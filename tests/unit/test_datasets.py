@@ -144,7 +144,7 @@ def test_the_description_has_a_row_per_data_set() -> None:
     rows = describe().splitlines()
     assert len(rows) == 2 + len(DATASETS)
     assert len({row.count("|") for row in rows}) == 1
-    assert "| `alpgm-corrected` |" in describe() and "| 5.3 | GPL-3.0 |" in describe()
+    assert "| `alpgm-corrected` |" in describe() and "| 2.1 | GPL-3.0 |" in describe()
 
 
 # The download ---------------------------------------------------------------------------------

@@ -1,5 +1,4 @@
 from casestudies.datasets import describe
-
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()

@@ -30,9 +30,10 @@ def test_the_report_holds_every_figure_and_the_finding(finished):
     assert len(figures) == 11
     for figure in figures:
         assert any(name.endswith(figure) for name in names), figure
-    finding = (finished.folder / RESULTS / "finding.txt").read_text().strip()
-    assert "RMSE" in finding and "the deep ensemble" in finding
-    assert finding.split("(")[0] in text
+    headline, *lines = (finished.folder / RESULTS / "finding.txt").read_text().splitlines()
+    assert len(lines) == 4 and all("RMSE" in line for line in lines)
+    plain = " ".join(text.replace("\\n", " ").split())
+    assert headline in plain
 
 
 def test_every_model_has_scores_with_intervals_on_every_scheme(finished):
@@ -85,7 +86,7 @@ def test_editing_a_model_reruns_the_fits_and_what_follows(rerun):
 def test_editing_a_figure_redraws_and_no_more(rerun):
     path = rerun.folder / "workflow/casestudies/glacier/plot.py"
     path.write_text(path.read_text() + "\n\ndef unused():\n    pass\n")
-    assert set(rerun.planned()) == {"all", "glacier", "plot_glacier"}
+    assert set(rerun.planned()) == {"all", "plot_glacier"}
 
 
 def test_a_killed_fit_ends_with_the_same_predictions(rerun):

@@ -86,7 +86,7 @@ def predictions(study, dataset):
 def report_command():
     """The command that writes the report of the targets of this run, or None if they are files."""
     targets = sorted(workflow.dag_settings.targets) or [workflow.default_target]
-    if not all(hasattr(rules, target) for target in targets):
+    if not all(workflow.is_rule(target) for target in targets):
         return None
     settings = workflow.config_settings
     command = [sys.executable, "-m", "snakemake", *targets]
