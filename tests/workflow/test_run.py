@@ -114,7 +114,7 @@ def test_a_killed_fit_ends_with_the_same_predictions(rerun):
     process.wait()
     assert not (rerun.folder / target).exists()
     rerun.run("--unlock")
-    rerun.run("--", target)
+    rerun.run(target)
     assert "resum" in log.read_text()
     pd.testing.assert_frame_equal(before, pd.read_parquet(rerun.folder / target))
 
