@@ -15,6 +15,7 @@ Layout: activations are (networks, features, rows), so that the rows of one feat
 for batch normalisation.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,7 @@ from casestudies.training.checkpoint import (
     restore_optimizer,
 )
 
+log = logging.getLogger("casestudies")
 _INITIAL, _ORDER, _NOISE = range(3)  # purposes of random numbers
 # Parameters are padded to whole vector registers: the last few elements of a tensor go through
 # scalar code that rounds otherwise, and which network owns them depends on its company.
@@ -361,6 +363,7 @@ def _train_group(
             networks.restore(tensors)
             restore_optimizer(optimizer, tensors)
             predictions = tensors["predictions"]
+            log.info("%s: resumed at step %d of %d", path, step, training.steps)
     resumed = step
     for _ in range(np.searchsorted(ends, step, side="right")):
         events.put(None)
