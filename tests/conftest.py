@@ -1,4 +1,4 @@
-"""What the tests share: the mirror of published data, and skips that fail in CI."""
+"""What the tests share: the root of the checkout and the mirror of published data."""
 
 import os
 from pathlib import Path
@@ -6,13 +6,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-
-
-def unavailable(reason: str) -> None:
-    """Skip a test for want of something that can be had; in CI that is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
