@@ -33,7 +33,7 @@ Network = Literal["paper_network", "paper_protocol", "deep_ensemble"]
 class Simulation(Section):
     """The simulated glaciers (see casestudies.glacier.balance for the physics)."""
 
-    glaciers: int = Field(32, ge=4, le=500)
+    glaciers: int = Field(24, ge=4, le=500)
     """Number of glaciers."""
     first_year: int = Field(1959, ge=1900)
     """First hydrological year, named by the year in which it ends."""
