@@ -14,6 +14,7 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/shared.smk"
 include: "workflow/rules/glacier.smk"
+include: "workflow/rules/mwas.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -22,5 +23,6 @@ rule all:
     default_target: True
     input:
         rules.glacier.input,
+        rules.mwas.input,
         "results/provenance.json",
     localrule: True

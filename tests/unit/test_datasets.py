@@ -128,6 +128,14 @@ def test_alpgm_comes_from_commits() -> None:
     assert prediction.url.endswith("/glacier_data/smb/ANN/LOYO/no_weights/SMB_nn_all.txt")
 
 
+def test_mwas_comes_from_commits() -> None:
+    for name, commit in (
+        ("pasolli2016", "DeepMicro/b0502a0a087facfd2e93e928c4362546d496ea91"),
+        ("crc-cohorts", "crc-metagenomics/53ea1f2dd24a878f78c42c47fb3b29301886f421"),
+    ):
+        assert all(f"/{commit}/data/" in file.url for file in DATASETS[name].files)
+
+
 def test_names_are_unique() -> None:
     assert len(DATASETS) == len(datasets._ALL)
     assert [name.lower() for name in DATASETS] == list(DATASETS)
@@ -443,7 +451,7 @@ def test_the_step_fetches_one_file_or_all(
 
 
 @pytest.mark.published
-@pytest.mark.parametrize("name", ["alpgm", "alpgm-corrected"])
+@pytest.mark.parametrize("name", ["alpgm", "alpgm-corrected", "pasolli2016", "crc-cohorts"])
 @pytest.mark.parametrize("kind", ["folder", "http"])
 def test_the_published_files(name: str, kind: str, mirror: Path, tmp_path: Path, request) -> None:
     place = str(mirror)

@@ -18,9 +18,10 @@ def constraints():
 def test_conda_environments_pin_what_pip_pins(name):
     pins = constraints()
     listed = yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text())["dependencies"]
-    for line in listed:
-        package, version = line.split("=")
-        if package != "python":
+    pip = [line for part in listed if isinstance(part, dict) for line in part["pip"]]
+    for line in [*(line for line in listed if isinstance(line, str)), *pip]:
+        package, _, version = line.replace("==", "=").partition("=")
+        if package not in ("python", "pip"):
             assert pins[CONDA_NAMES.get(package, package)] == version, line
 
 

@@ -24,6 +24,15 @@ glacier:
   paper_network: &few {known_year_epochs: 12, new_year_epochs: 12}
   paper_protocol: *few
   deep_ensemble: {steps: 40, members: 2}
+mwas:
+  simulation: {cohorts: 3, samples: 40, taxa: 80, associated: 10, confounded: 5}
+  schemes:
+    cv: {folds: 3, inner_folds: 3}
+    lodo: {inner_folds: 3}
+  models: [null_model, covariates, lasso, ridge_log, lasso_log, ridge_log_covariates, random_forest]
+  permutations: 3
+  bootstrap: 20
+  stability: {pairs: 10}
 """
 
 

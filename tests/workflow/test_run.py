@@ -145,8 +145,8 @@ def test_permuted_labels_give_chance_for_every_model(checkout):
 
 
 def test_missing_columns_stop_the_run_with_one_message(checkout):
-    checkout.run("data/raw/simulated/GLIMS_1967.csv")
-    path = checkout.folder / "data/raw/simulated/GLIMS_1985.csv"
+    checkout.run("data/raw/simulated/glacier/GLIMS_1967.csv")
+    path = checkout.folder / "data/raw/simulated/glacier/GLIMS_1985.csv"
     frame = pd.read_csv(path, sep=";")
     frame.drop(columns="Area").to_csv(path, sep=";", index=False)
     done = checkout.snakemake(

@@ -129,6 +129,17 @@ _BOLIBAR = (
     "Bolibar et al. (2020), The Cryosphere 14, 565–584, https://doi.org/10.5194/tc-14-565-2020"
 )
 
+
+def _crc(path: str, size: int, sha256: str) -> File:
+    """Return a file of the repository that holds the seven cohorts as tables."""
+    folder = "data/raw" if path == "metadata.csv" else "data/raw/species_chunks"
+    url = f"https://raw.githubusercontent.com/alejandro-publius/crc-metagenomics/{_CRC}/{folder}/{path}"
+    return File(path, url, sha256, size)
+
+
+_CRC = "53ea1f2dd24a878f78c42c47fb3b29301886f421"
+_DEEPMICRO = "b0502a0a087facfd2e93e928c4362546d496ea91"
+
 # fmt: off
 _ALL = (
     DataSet(
@@ -171,6 +182,36 @@ _ALL = (
             _alpgm(_LAST_SAFRAN, _SAFRAN, "season_raw_meteo_anomalies_SMB.txt", 63747, "535d44be0a5167f3f162842b6eb1cdd0d2d7c14925be090f80331c157eca968a"),
             _alpgm(_LAST_SAFRAN, _SAFRAN, "monthly_meteo_SMB.txt", 821292, "d3125c5263fcae1f4610937df74eb817bb50fa915fcca670209fe525b7ff13dc"),
             _alpgm(_LAST_SAFRAN, _SAFRAN, "monthly_meteo_anomalies_SMB.txt", 852266, "897aa266300ba3a4191da7832531e05dbd603015cf3a3231a390929be67bea97"),
+        ),
+    ),
+    DataSet(
+        name="pasolli2016",
+        title="Species abundances of 1156 gut metagenomes in six case-control tasks, as collected for "
+        "DeepMicro (Oh and Zhang 2020)",
+        licence="MIT",
+        citation="Pasolli et al. (2016), PLoS Comput. Biol. 12, e1004977, "
+        "https://doi.org/10.1371/journal.pcbi.1004977",
+        reader="pasolli2016",
+        files=(
+            File("abundance.zip", f"https://raw.githubusercontent.com/minoh0201/DeepMicro/{_DEEPMICRO}/data/abundance.zip", "91d7af3691e90d1be4e1a07e374a20a2d0a92345bf7112e022030c02920f5cb2", 531347),
+        ),
+    ),
+    DataSet(
+        name="crc-cohorts",
+        title="Species abundances of seven cohorts of colorectal cancer, from curatedMetagenomicData",
+        licence="Artistic-2.0",
+        citation="Pasolli et al. (2017), Nat. Methods 14, 1023–1024, "
+        "https://doi.org/10.1038/nmeth.4468",
+        reader="crc-cohorts",
+        files=(
+            _crc("FengQ_2015.csv", 368779, "d0bfb760e6897d29d44d9ab97b99644001ac6c5c03658174e6ef780a835abb94"),
+            _crc("ThomasAM_2018a.csv", 174244, "c565238ed386d534ce925d5368d7cc3f634ef55b2808706633fb3478e4bc4133"),
+            _crc("ThomasAM_2018b.csv", 165679, "5e8938736dec255b91586dfc3de905c9d8ae5bb14a83fe4fc9b84666e497e2a1"),
+            _crc("ThomasAM_2019_c.csv", 195553, "a834ed62f3fcb0e0dffee0b4764c7c513ac917c9d5d3d10c7d8767d7237009be"),
+            _crc("VogtmannE_2016.csv", 254335, "b963b3eb24bcb50f799cad90bcac3865fa9d2743feb5149f04fb238fc935b767"),
+            _crc("YuJ_2015.csv", 306713, "c16ab530a30cb4a7fa29ab11ddd435e6d9ccbd9801d9869161a0c5fa175c6577"),
+            _crc("ZellerG_2014.csv", 399653, "044b669a1da8562db7f6fa351df3b389433caa90e415e02f297ad32e7b9e7386"),
+            _crc("metadata.csv", 51213, "1eb6aad4cc01efb64d70581bf956f57804f90a310114a8df1e5360732717c954"),
         ),
     ),
 )

@@ -39,7 +39,8 @@ def _imports(path: Path) -> tuple[Path, ...]:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
             package, _, inner = name.partition(".")
-            candidate = PACKAGE / f"{inner.replace('.', '/')}.py"
-            if package == PACKAGE.name and inner and candidate.is_file():
-                found.append(candidate)
+            place = PACKAGE / inner.replace(".", "/")
+            for candidate in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
+                if package == PACKAGE.name and inner and candidate.is_file():
+                    found.append(candidate)
     return tuple(found)

@@ -29,9 +29,9 @@ shell.prefix(
     "${{PYTHONPATH:+:$PYTHONPATH}}; "
 )
 
-STUDIES = {"glacier": CONFIG.glacier}
-TARGETS = {"glacier": "mass_balance"}
-TASKS = {"glacier": "regression"}
+STUDIES = {"glacier": CONFIG.glacier, "mwas": CONFIG.mwas}
+TARGETS = {"glacier": "mass_balance", "mwas": "disease"}
+TASKS = {"glacier": "regression", "mwas": "classification"}
 
 
 wildcard_constraints:
@@ -68,19 +68,32 @@ def downloads(dataset):
 
 def published():
     """The published data sets that the configured studies use."""
-    wanted = {name for study in STUDIES.values() for name in study.datasets}
+    wanted = {study.source(name) for study in STUDIES.values() for name in study.datasets}
     if CONFIG.glacier.audit:
         wanted.add("alpgm")
     return sorted(wanted & set(DATASETS))
+
+
+def within(study):
+    """For some schemes the column of the groups in which metrics are computed, then averaged."""
+    if TASKS[study] == "regression":
+        return {}
+    schemes = STUDIES[study].schemes.items()
+    return {name: scheme.group for name, scheme in schemes if scheme.kind == "leave_one_group_out"}
 
 
 def predictions(study, dataset):
     """Out-of-fold predictions of every model of a study on every scheme."""
     return [
         f"results/{study}/{dataset}/predictions/{scheme}/{model}.parquet"
-        for scheme in STUDIES[study].schemes
+        for scheme in STUDIES[study].schemes_of(dataset)
         for model in STUDIES[study].predictors(scheme)
     ]
+
+
+def mwas_truth(dataset):
+    """The known truth of a data set of the MWAS study, if it is simulated."""
+    return ["data/raw/simulated/mwas/truth.csv"] if dataset == "simulated" else []
 
 
 def report_command():

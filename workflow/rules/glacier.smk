@@ -32,9 +32,9 @@ rule simulate_glacier:
     input:
         code=code("glacier.simulate"),
     output:
-        files=[f"data/raw/simulated/{name}" for name in RAW_FILES["alpgm"]],
-        truth="data/raw/simulated/truth.parquet",
-        parameters="data/raw/simulated/parameters.json",
+        files=[f"data/raw/simulated/glacier/{name}" for name in RAW_FILES["alpgm"]],
+        truth="data/raw/simulated/glacier/truth.parquet",
+        parameters="data/raw/simulated/glacier/parameters.json",
     log:
         "logs/glacier/simulated/simulate.log",
     benchmark:
@@ -52,7 +52,7 @@ rule simulate_glacier:
     message:
         "Simulate {params.simulation.glaciers} glaciers"
     shell:
-        "python -m casestudies.glacier.simulate --output data/raw/simulated"
+        "python -m casestudies.glacier.simulate --output data/raw/simulated/glacier"
         " --glaciers {params.simulation.glaciers}"
         " --first-year {params.simulation.first_year} --last-year {params.simulation.last_year}"
         " --dense-from {params.simulation.dense_from}"

@@ -112,6 +112,7 @@ rule score:
         gpu=0,
     params:
         units=lambda wildcards: json.dumps(units(wildcards.study)),
+        within=lambda wildcards: json.dumps(within(wildcards.study)),
         task=lambda wildcards: TASKS[wildcards.study],
         config=lambda wildcards: as_json(STUDIES[wildcards.study]),
         seed=lambda wildcards: seed(wildcards.study, "score", wildcards.dataset),
@@ -121,7 +122,7 @@ rule score:
         "Score the predictions of {wildcards.dataset}, with intervals"
     shell:
         "python -m casestudies.evaluation.scores --samples {input.samples}"
-        " --predictions {input.predictions} --units {params.units:q} --task {params.task}"
+        " --predictions {input.predictions} --units {params.units:q} --within {params.within:q} --task {params.task}"
         " --resamples {params.resamples} --confidence {params.confidence} --seed {params.seed}"
         " --config {params.config:q} --scores {output.scores} --comparisons {output.comparisons}"
         " --coverages {output.coverage} --provenances {output.provenance} 2> {log}"

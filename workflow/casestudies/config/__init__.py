@@ -12,9 +12,9 @@ from zlib import crc32
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from casestudies.config.glacier import DATASETS as GLACIER_DATASETS
 from casestudies.config.glacier import Glacier
-from casestudies.config.schemes import SCHEMES, Section
+from casestudies.config.mwas import Mwas
+from casestudies.config.schemes import SCHEMES, Section, Study
 from casestudies.errors import InputError, nearest
 
 
@@ -67,6 +67,7 @@ class Config(Section):
     scores: Scores = Scores()
     training: Training = Training()
     glacier: Glacier = Glacier()
+    mwas: Mwas = Mwas()
 
 
 def load(values: Mapping[str, Any], folder: Path = Path()) -> Config:
@@ -89,18 +90,23 @@ def load(values: Mapping[str, Any], folder: Path = Path()) -> Config:
     except ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
         raise InputError("\n".join(["the configuration is not valid:", *lines])) from None
-    local = config.glacier.local
-    for position, name in enumerate(config.glacier.datasets):
-        if name not in (*GLACIER_DATASETS, *local):
-            hint = nearest(name, [*GLACIER_DATASETS, *local])
-            raise InputError(f"configuration key glacier.datasets.{position}: {name!r}: {hint}")
-    for name, dataset in local.items():
-        key = f"configuration key glacier.local.{name}"
-        if name in GLACIER_DATASETS:
+    for study in ("glacier", "mwas"):
+        _check_datasets(study, getattr(config, study), folder)
+    return config
+
+
+def _check_datasets(study: str, section: Study, folder: Path) -> None:
+    """Refuse unknown data sets, and local ones without a folder or under a taken name."""
+    for position, name in enumerate(section.datasets):
+        if name not in (*section.built_in, *section.local):
+            hint = nearest(name, [*section.built_in, *section.local])
+            raise InputError(f"configuration key {study}.datasets.{position}: {name!r}: {hint}")
+    for name, dataset in section.local.items():
+        key = f"configuration key {study}.local.{name}"
+        if name in section.built_in:
             raise InputError(f"{key}: the name is taken by a built-in data set; choose another.")
         if not (folder / dataset.path).is_dir():
             raise InputError(f"{key}.path: {dataset.path} is not a folder.")
-    return config
 
 
 def _explain(problem: Mapping[str, Any]) -> str:

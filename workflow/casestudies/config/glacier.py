@@ -11,6 +11,7 @@ from casestudies.config.schemes import (
     LocalDataSet,
     Scheme,
     Section,
+    Study,
 )
 
 Model = Literal[
@@ -26,7 +27,6 @@ Model = Literal[
     "ridge_trees",
     "gaussian_process",
 ]
-DATASETS = ("simulated", "alpgm-corrected")
 Network = Literal["paper_network", "paper_protocol", "deep_ensemble"]
 
 
@@ -130,8 +130,11 @@ class EnsembleSettings(Section):
     """Candidates where other glaciers are observed in the same year."""
 
 
-class Glacier(Section):
+class Glacier(Study):
     """The glacier study: annual surface mass balance from climate and topography."""
+
+    name = "glacier"
+    built_in = ("simulated", "alpgm-corrected")
 
     datasets: list[str] = Field(["simulated"], min_length=1)
     """Data sets to run: simulated, alpgm-corrected, or names under `local`."""
@@ -164,10 +167,6 @@ class Glacier(Section):
     def settings(self, network: str) -> Section:
         """Return the settings of a network."""
         return getattr(self, network)
-
-    def folder(self, dataset: str) -> str:
-        """Return the folder of a data set's raw files."""
-        return str(self.local[dataset].path) if dataset in self.local else f"data/raw/{dataset}"
 
     def reader(self, dataset: str) -> str:
         """Return the reader of a data set's raw files: a user's own are CSV files."""

@@ -6,7 +6,7 @@ The grouping follows the claim: a new glacier, a new year, a new cohort, a later
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -22,6 +22,28 @@ class LocalDataSet(Section):
 
     path: Path
     """Folder with the raw files."""
+
+
+class Study(Section):
+    """What the sections of all studies have in common."""
+
+    name: ClassVar[str]
+    built_in: ClassVar[tuple[str, ...]]
+    """Data sets that need no path."""
+
+    def folder(self, dataset: str) -> str:
+        """Return the folder of a data set's raw files."""
+        if dataset in self.local:
+            return str(self.local[dataset].path)
+        return f"data/raw/{self.source(dataset)}"
+
+    def source(self, dataset: str) -> str:
+        """Return the folder below data/raw: the published data set, or the study's simulation."""
+        return f"simulated/{self.name}" if dataset == "simulated" else dataset
+
+    def schemes_of(self, dataset: str) -> list[str]:
+        """Return the cross-validation schemes that a data set allows."""
+        return list(self.schemes)
 
 
 class _Scheme(Section):

@@ -1,9 +1,9 @@
 """Models made of models, by their inner predictions alone.
 
-``chosen`` takes, in each outer fold, the model with the smallest inner error; ``stack`` weights the
-models by non-negative least squares on their inner predictions (Breiman 1996, Mach. Learn. 24,
-49-64). Both have inner predictions of their own, crossed over the inner folds, so that intervals
-can be calibrated as for any other model.
+``chosen`` takes, in each outer fold, the model with the smallest inner error (squared error, or
+the log loss of probabilities); ``stack`` weights the models by non-negative least squares on their
+inner predictions (Breiman 1996, Mach. Learn. 24, 49-64). Both have inner predictions of their own,
+crossed over the inner folds, so that intervals can be calibrated as for any other model.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from casestudies.evaluation.conformal import add_intervals
+from casestudies.evaluation.nested import log_loss
 from casestudies.provenance import stopwatch
 from casestudies.steps import main
 from casestudies.tables import read_table, write_table
@@ -27,6 +28,12 @@ def choose(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return np.eye(len(loss))[loss.argmin()]
 
 
+def choose_likeliest(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Return weight 1 for the model of least log loss: probabilities (n, m), classes 0/1 (n,)."""
+    losses = [log_loss(observed, column) for column in predicted.T]
+    return np.eye(len(losses))[int(np.argmin(losses))]
+
+
 def stack(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """Return non-negative weights of the models, summing to one, by least squares."""
     weights = nnls(predicted, observed)[0]
@@ -34,7 +41,10 @@ def stack(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return weights / total if total > 0 else choose(predicted, observed)
 
 
-METHODS: dict[str, Weigh] = {"chosen": choose, "stack": stack}
+METHODS: dict[str, dict[str, Weigh]] = {
+    "regression": {"chosen": choose, "stack": stack},
+    "classification": {"chosen": choose_likeliest, "stack": stack},
+}
 
 
 def combine_models(
@@ -89,6 +99,7 @@ def combine(
     predictions: list[Path],
     inner_predictions: list[Path],
     method: str,
+    task: str = "regression",
     units: list[str],
     coverage: float = 0.9,
     output: Path,
@@ -107,6 +118,8 @@ def combine(
         Inner predictions of each, in the same order.
     method
         "chosen" or "stack".
+    task
+        "regression" or "classification": how a choice is made. Probabilities have no intervals.
     units
         Columns of the units that are new in this scheme.
     coverage
@@ -122,8 +135,11 @@ def combine(
     with stopwatch() as measured:
         outer_tables = {path.stem: read_table(path) for path in predictions}
         inner_tables = {path.stem: read_table(path) for path in inner_predictions}
-        combined, crossed, used = combine_models(outer_tables, inner_tables, METHODS[method])
-        combined = add_intervals(combined, crossed, table[units], coverage)
+        combined, crossed, used = combine_models(outer_tables, inner_tables, METHODS[task][method])
+        if task == "regression":
+            combined = add_intervals(combined, crossed, table[units], coverage)
+        else:
+            combined = combined.assign(lower=np.nan, upper=np.nan)
     write_table(combined, output, {"model": method, **measured})
     write_table(crossed, inner)
     write_table(used, weights)

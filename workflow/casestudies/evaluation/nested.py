@@ -57,6 +57,12 @@ def mean_squared_error(observed: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.mean((observed - predicted) ** 2))
 
 
+def log_loss(observed: np.ndarray, predicted: np.ndarray) -> float:
+    """Return the mean negative log likelihood of classes 0/1; NaN if a prediction is missing."""
+    p = np.clip(predicted, 1e-15, 1 - 1e-15)
+    return float(-np.mean(observed * np.log(p) + (1 - observed) * np.log1p(-p)))
+
+
 def nested_cross_validation(
     model: Model,
     samples: pd.DataFrame,
@@ -65,6 +71,7 @@ def nested_cross_validation(
     *,
     seed: int,
     loss: Loss = mean_squared_error,
+    calibrated: bool = True,
     label: str = "cross-validation",
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Predict every outer test fold with the setting that its own inner folds prefer.
@@ -85,6 +92,8 @@ def nested_cross_validation(
         Every fit gets a seed of its own, derived from this and its repeat, fold and inner fold.
     loss
         Of (observed, predicted), both 1-d; smaller is better.
+    calibrated
+        Whether inner predictions are wanted also of a model that has nothing to choose.
 
     Returns
     -------
@@ -130,6 +139,10 @@ def nested_cross_validation(
         if not fold.inner:
             raise ValueError(f"fold {fold.fold} has no inner folds to choose settings by")
         key = (fold.repeat, fold.fold)
+        if len(settings) == 1 and not calibrated:
+            outer = fit((fold.train, fold.test), settings, *key, 0)[:, 0]
+            predictions.append(_table(key, fold.test, target, outer))
+            continue
         held_out = [fit(pair, settings, *key, k + 1) for k, pair in enumerate(fold.inner)]
         rows = np.concatenate([test for _, test in fold.inner])
         pooled = np.concatenate(held_out)
@@ -151,7 +164,9 @@ def nested_cross_validation(
                 }
             )
         )
-    return tuple(pd.concat(part, ignore_index=True) for part in (predictions, inner, choices))
+    empty = pd.DataFrame(columns=["repeat", "fold", "position"])
+    parts = (predictions, inner or [empty], choices or [empty])
+    return tuple(pd.concat(part, ignore_index=True) for part in parts)
 
 
 def _table(

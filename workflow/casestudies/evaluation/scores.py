@@ -3,17 +3,23 @@
 Every metric takes weights of shape (resamples, samples), so that all resamples of a cluster
 bootstrap are scored at once. With two units (a new glacier in a new year) both are resampled and
 the weights multiply (the pigeonhole bootstrap; Owen 2007, Ann. Appl. Stat. 1, 386-411).
+
+Probabilities of cohorts that were left out are not comparable between cohorts, each having a base
+rate and a laboratory of its own. Their scores are computed within each cohort and averaged, every
+cohort with the same weight.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from casestudies.evaluation.delong import delong_interval
 from casestudies.provenance import provenance
 from casestudies.steps import main
 from casestudies.tables import read_metadata, read_table, write_json, write_table
@@ -90,9 +96,63 @@ def pr_auc(observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> 
         return (positive * precision).sum(axis=1) / positive.sum(axis=1)
 
 
+def _recalibrate(
+    observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return intercept and slope of a logistic regression of the class on the log odds, (b,) each.
+
+    Newton's method on all resamples at once. NaN where it has no finite solution: predictions that
+    are all the same, or that separate the classes.
+    """
+    p = np.clip(predicted, 1e-6, 1 - 1e-6)
+    odds = np.log(p) - np.log1p(-p)
+    missing = np.full(len(weights), np.nan)
+    if np.ptp(odds) < 1e-9:
+        return missing, missing.copy()
+    intercept, slope = np.zeros(len(weights)), np.zeros(len(weights))
+    with np.errstate(all="ignore"):
+        for _ in range(30):
+            fitted = 1 / (1 + np.exp(-(intercept[:, None] + slope[:, None] * odds)))
+            gap, curvature = weights * (observed - fitted), weights * fitted * (1 - fitted)
+            g0, g1 = gap.sum(axis=1), gap @ odds
+            h00, h01, h11 = curvature.sum(axis=1), curvature @ odds, curvature @ odds**2
+            determinant = h00 * h11 - h01**2
+            step0 = (h11 * g0 - h01 * g1) / determinant
+            step1 = (h00 * g1 - h01 * g0) / determinant
+            intercept, slope = intercept + step0, slope + step1
+            if np.nanmax(np.abs([step0, step1]), initial=0) < 1e-8:
+                break
+        lost = ~(np.abs(step0) + np.abs(step1) < 1e-4)
+    return np.where(lost, np.nan, intercept), np.where(lost, np.nan, slope)
+
+
+def calibration_slope(
+    observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Slope of the class on the predicted log odds: 1 if well spread, below 1 if too confident.
+
+    Cox (1958, Biometrika 45, 562-565).
+    """
+    return _recalibrate(observed, predicted, weights)[1]
+
+
+def calibration_intercept(
+    observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Observed less mean predicted frequency of the class: 0 if calibrated in the large."""
+    return _mean(observed - predicted, weights)
+
+
 METRICS: dict[str, dict[str, Metric]] = {
     "regression": {"rmse": rmse, "mae": mae, "bias": bias, "r2": r2},
-    "classification": {"auc": auc, "pr_auc": pr_auc, "log_loss": log_loss, "brier": brier},
+    "classification": {
+        "auc": auc,
+        "pr_auc": pr_auc,
+        "log_loss": log_loss,
+        "brier": brier,
+        "calibration_slope": calibration_slope,
+        "calibration_intercept": calibration_intercept,
+    },
 }
 """The metrics of each task; the first is the one that models are compared by."""
 
@@ -132,6 +192,9 @@ class Scorer:
         "regression" or "classification".
     confidence
         Level of the percentile intervals.
+    within
+        Group of each sample, indexed by sample: metrics are computed in each group and averaged.
+        None: over all samples at once.
     """
 
     def __init__(
@@ -141,10 +204,14 @@ class Scorer:
         resamples: int = 2000,
         confidence: float = 0.95,
         seed: int | np.random.SeedSequence = 0,
+        within: pd.Series | None = None,
     ) -> None:
+        self.task = task
+        self.within = within
         self.metrics = METRICS[task]
         self.primary = next(iter(self.metrics))
         self.units = units
+        self.confidence = confidence
         self.levels = [(1 - confidence) / 2, (1 + confidence) / 2]
         rng = np.random.default_rng(seed)
         columns = [units[column].to_numpy() for column in units]
@@ -171,11 +238,18 @@ class Scorer:
             weights = self._weights_of(rows["sample"])
             observed = rows["observed"].to_numpy(dtype=float)
             predicted = rows["predicted"].to_numpy(dtype=float)
-            estimates.append(metric(observed, predicted, np.ones((1, len(rows))))[0])
-            replicates.append(metric(observed, predicted, weights))
+            once = np.ones((1, len(rows)))
+            if self.within is not None:
+                metric_of = partial(_averaged, metric, self.within.loc[rows["sample"]].to_numpy())
+            else:
+                metric_of = metric
+            estimates.append(metric_of(observed, predicted, once)[0])
+            replicates.append(metric_of(observed, predicted, weights))
         return float(np.mean(estimates)), np.mean(replicates, axis=0)
 
     def _interval(self, replicates: np.ndarray) -> tuple[float, float]:
+        if np.isnan(replicates).all():
+            return np.nan, np.nan
         lower, upper = np.nanquantile(replicates, self.levels)
         return float(lower), float(upper)
 
@@ -191,6 +265,10 @@ class Scorer:
         for name, metric in self.metrics.items():
             estimate, replicates = self._replicates(metric, predictions, mask)
             rows.append((name, estimate, *self._interval(replicates)))
+        if self.task == "classification" and self.within is None:
+            clusters = self.units.loc[predictions.loc[mask, "sample"]].iloc[:, 0].to_numpy()
+            interval = delong_interval(predictions[mask], clusters, self.confidence)
+            rows.insert(1, ("auc_delong", *interval))
         table = pd.DataFrame(rows, columns=["metric", "estimate", "lower", "upper"])
         kept = predictions[mask]
         return table.assign(samples=kept["sample"].nunique(), groups=self._groups(kept))
@@ -250,6 +328,27 @@ class Scorer:
         return pd.DataFrame(rows, columns=columns)
 
 
+def _averaged(
+    metric: Metric,
+    groups: np.ndarray,
+    observed: np.ndarray,
+    predicted: np.ndarray,
+    weights: np.ndarray,
+) -> np.ndarray:
+    """Return the mean of a metric over groups, each as often as it occurs in a resample, (b,)."""
+    total, count = np.zeros(len(weights)), np.zeros(len(weights))
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        often = weights[:, rows].mean(axis=1)
+        drawn = np.flatnonzero(often)
+        values = metric(observed[rows], predicted[rows], weights[np.ix_(drawn, rows)])
+        defined = ~np.isnan(values)
+        total[drawn[defined]] += often[drawn[defined]] * values[defined]
+        count[drawn[defined]] += often[drawn[defined]]
+    with np.errstate(invalid="ignore"):
+        return np.where(count > 0, total / count, np.nan)
+
+
 def scored(predictions: pd.DataFrame) -> np.ndarray:
     """Return which rows can be scored: observed and predicted (a model may be undefined)."""
     return (predictions["observed"].notna() & predictions["predicted"].notna()).to_numpy()
@@ -285,6 +384,7 @@ def score(
     samples: Path,
     predictions: list[Path],
     units: str,
+    within: str = "{}",
     task: str = "regression",
     resamples: int = 2000,
     confidence: float = 0.95,
@@ -305,6 +405,9 @@ def score(
         Prediction tables, each named <scheme>/<model>.parquet.
     units
         JSON: for each scheme the columns of its independent units.
+    within
+        JSON: for some schemes the column of the groups in which metrics are computed, and over
+        which they are averaged.
     task
         "regression" or "classification".
     resamples
@@ -325,7 +428,8 @@ def score(
         Output (JSON): what the scores rest on.
     """
     grouping: dict[str, list[str]] = json.loads(units)
-    columns = sorted({column for names in grouping.values() for column in names})
+    averaged: dict[str, str] = json.loads(within)
+    columns = sorted({c for names in grouping.values() for c in names} | {*averaged.values()})
     table = read_table(samples, columns=columns, complete=["sample"]).set_index("sample")
     by_scheme: dict[str, dict[str, pd.DataFrame]] = defaultdict(dict)
     steps = {}
@@ -336,7 +440,8 @@ def score(
         steps[f"{scheme}/{model}"] = read_metadata(path)
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for scheme, models in by_scheme.items():
-        scorer = Scorer(table[grouping[scheme]], task, resamples, confidence, seed)
+        groups = table[averaged[scheme]] if scheme in averaged else None
+        scorer = Scorer(table[grouping[scheme]], task, resamples, confidence, seed, groups)
         for model, predicted in models.items():
             parts["scores"].append(scorer.score(predicted).assign(scheme=scheme, model=model))
             covered = [coverage(predicted).assign(unit="all")]

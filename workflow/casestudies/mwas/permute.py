@@ -1,0 +1,159 @@
+"""The AUC under chance: the whole pipeline again on labels that were permuted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+from casestudies.evaluation.nested import Model, log_loss, nested_cross_validation
+from casestudies.evaluation.scores import auc
+from casestudies.evaluation.splits import Fold, read_folds
+from casestudies.mwas.abundance import TARGET, load
+from casestudies.mwas.models import build
+from casestudies.steps import main, progress
+from casestudies.tables import read_metadata, write_table
+
+
+def permuted(samples: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+    """Return labels permuted over the subjects of each cohort, (n,).
+
+    All samples of a subject get one label, that of the first sample of some subject of the same
+    cohort. So cohorts keep their share of diseased subjects, and what a cohort's laboratory or
+    base rate explains remains explained.
+
+    Parameters
+    ----------
+    samples
+        Columns subject, cohort, disease.
+    """
+    subjects = samples.drop_duplicates(["cohort", "subject"])
+    drawn = subjects.groupby("cohort", sort=False)[TARGET].transform(
+        lambda labels: rng.permutation(labels.to_numpy())
+    )
+    keys = pd.MultiIndex.from_frame(subjects[["cohort", "subject"]])
+    positions = keys.get_indexer(pd.MultiIndex.from_frame(samples[["cohort", "subject"]]))
+    return drawn.to_numpy(dtype=float)[positions]
+
+
+def mean_auc(predictions: pd.DataFrame, groups: np.ndarray) -> float:
+    """Return the AUC averaged over repeats and, within each, over groups that have both classes.
+
+    Parameters
+    ----------
+    predictions
+        Columns repeat, position, observed, predicted.
+    groups
+        Group of every position.
+    """
+    areas = [
+        [
+            auc(part["observed"].to_numpy(), part["predicted"].to_numpy(), np.ones((1, len(part))))
+            for _, part in rows.groupby(groups[rows["position"]])
+        ]
+        for _, rows in predictions.groupby("repeat")
+    ]
+    return float(np.mean([np.nanmean(row) for row in areas]))
+
+
+def null_distribution(
+    model: Model,
+    predictors: pd.DataFrame,
+    samples: pd.DataFrame,
+    folds: Sequence[Fold],
+    groups: np.ndarray,
+    permutations: int,
+    threads: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Return permutation (-1: the true labels) and auc, the same for any number of threads.
+
+    Parameters
+    ----------
+    groups
+        Group of every sample in which the AUC is computed, then averaged.
+    """
+
+    def one(permutation: int) -> float:
+        labels = samples[TARGET].to_numpy()
+        if permutation >= 0:
+            rng = np.random.default_rng(np.random.SeedSequence([seed, permutation]))
+            labels = permuted(samples, rng)
+        with threadpool_limits(1):
+            predicted, _, _ = nested_cross_validation(
+                model,
+                predictors,
+                labels,
+                folds,
+                seed=seed,
+                loss=log_loss,
+                label=f"permutation {permutation}",
+            )
+        return mean_auc(predicted, groups)
+
+    numbers = range(-1, permutations)
+    jobs = Parallel(n_jobs=threads, return_as="generator")(delayed(one)(n) for n in numbers)
+    areas = list(progress(jobs, "permutations", total=len(numbers)))
+    return pd.DataFrame({"permutation": numbers, "auc": areas})
+
+
+def permute(
+    *,
+    prepared: Path,
+    splits: Path,
+    scheme: str,
+    model: str,
+    permutations: int,
+    threads: int,
+    seed: int,
+    output: Path,
+) -> None:
+    """Run the nested cross-validation again and again on permuted labels.
+
+    The folds are those of the true labels, so that with permuted ones their stratification by
+    class is only approximate. Where the AUC is computed over all folds together, this pulls it
+    below one half: a fold with more cases leaves fewer to train on, and a model that finds nothing
+    predicts that lower share for it. The AUC within left-out cohorts has no such pull.
+
+    Parameters
+    ----------
+    prepared
+        Prepared table, one row per sample.
+    splits
+        Outer and inner folds of the scheme. If it leaves out cohorts, the AUC is computed in each
+        and averaged.
+    scheme
+        Name of the scheme.
+    model
+        Name of the model (casestudies.mwas.models.build).
+    permutations
+        Number of permutations.
+    threads
+        Processes to run side by side.
+    seed
+        Seed of the permutations and the fits.
+    output
+        Table: scheme, model, permutation (-1: the true labels), auc.
+    """
+    data = load(prepared)
+    samples = data.samples
+    left_out = read_metadata(splits).get("scheme", {}).get("group")
+    groups = samples[left_out].to_numpy() if left_out else np.zeros(len(samples))
+    table = null_distribution(
+        build(model, data.taxa.columns, data.usable_covariates),
+        data.predictors,
+        samples,
+        read_folds(splits, samples),
+        groups,
+        permutations,
+        threads,
+        seed,
+    )
+    table = table.assign(scheme=scheme, model=model)
+    write_table(table[["scheme", "model", "permutation", "auc"]], output)
+
+
+if __name__ == "__main__":
+    main(permute)
