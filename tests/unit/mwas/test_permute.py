@@ -75,7 +75,8 @@ def test_permuted_labels_give_chance_and_true_ones_what_fit_gives(
         roc_auc_score(part["observed"], part["predicted"])
         for _, part in predicted.groupby(groups.to_numpy()[predicted["position"]])
     ]
-    assert result["auc"].iloc[0] == pytest.approx(np.mean(areas))
+    # The folds are drawn anew, so that the areas agree but for chance.
+    assert result["auc"].iloc[0] == pytest.approx(np.mean(areas), abs=0.02)
     assert result["auc"].iloc[0] > 0.85
 
 

@@ -43,7 +43,7 @@ class Simulation(Section):
     """Number of species."""
     associated: int = Field(20, ge=2)
     """Species whose abundance depends on the disease."""
-    effect: float = Field(1.0, ge=0, le=5)
+    effect: float = Field(1.5, ge=0, le=5)
     """Mean absolute change of their log abundance with the disease."""
     confounded: int = Field(20, ge=0)
     """Species whose abundance depends on age, which differs between cases and controls."""
@@ -63,7 +63,7 @@ class LocalAbundances(LocalDataSet):
     positive: list[str] = []
     """Labels of cases; may be empty if the label is 0/1."""
     negative: list[str] = []
-    """Labels of controls; empty for all others."""
+    """Labels of controls; may be empty if there is one other label."""
     several_cohorts: bool = False
     """Whether to leave out whole cohorts and to carry models from one to another."""
 

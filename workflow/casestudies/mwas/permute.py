@@ -1,16 +1,22 @@
-"""The AUC under chance: the whole pipeline again on labels that were permuted."""
+"""The AUC under chance: the whole pipeline again on labels that were permuted.
 
-from collections.abc import Sequence
+The folds are drawn anew for every permutation, stratified by its labels as those of the true ones
+are. On the old folds, a fold with more cases would leave fewer to train on, and a model that finds
+nothing would predict that lower share for it: the AUC under chance would lie below one half.
+"""
+
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from pydantic import TypeAdapter
 from threadpoolctl import threadpool_limits
 
+from casestudies.config.schemes import RepeatedKFold, Scheme
 from casestudies.evaluation.nested import Model, log_loss, nested_cross_validation
 from casestudies.evaluation.scores import auc
-from casestudies.evaluation.splits import Fold, read_folds
+from casestudies.evaluation.splits import make_folds
 from casestudies.mwas.abundance import TARGET, load
 from casestudies.mwas.models import build
 from casestudies.steps import main, progress
@@ -62,7 +68,7 @@ def null_distribution(
     model: Model,
     predictors: pd.DataFrame,
     samples: pd.DataFrame,
-    folds: Sequence[Fold],
+    scheme: Scheme,
     groups: np.ndarray,
     permutations: int,
     threads: int,
@@ -72,15 +78,20 @@ def null_distribution(
 
     Parameters
     ----------
+    scheme
+        Cross-validation scheme; of its repeats the first is done.
     groups
         Group of every sample in which the AUC is computed, then averaged.
     """
+    if isinstance(scheme, RepeatedKFold):
+        scheme = scheme.model_copy(update={"repeats": 1})
 
     def one(permutation: int) -> float:
+        drawn, split = np.random.SeedSequence([seed, permutation + 1]).spawn(2)
         labels = samples[TARGET].to_numpy()
         if permutation >= 0:
-            rng = np.random.default_rng(np.random.SeedSequence([seed, permutation]))
-            labels = permuted(samples, rng)
+            labels = permuted(samples, np.random.default_rng(drawn))
+        folds = make_folds(samples.assign(**{TARGET: labels}), TARGET, scheme, split)
         with threadpool_limits(1):
             predicted, _, _ = nested_cross_validation(
                 model,
@@ -89,6 +100,7 @@ def null_distribution(
                 folds,
                 seed=seed,
                 loss=log_loss,
+                calibrated=False,
                 label=f"permutation {permutation}",
             )
         return mean_auc(predicted, groups)
@@ -112,18 +124,13 @@ def permute(
 ) -> None:
     """Run the nested cross-validation again and again on permuted labels.
 
-    The folds are those of the true labels, so that with permuted ones their stratification by
-    class is only approximate. Where the AUC is computed over all folds together, this pulls it
-    below one half: a fold with more cases leaves fewer to train on, and a model that finds nothing
-    predicts that lower share for it. The AUC within left-out cohorts has no such pull.
-
     Parameters
     ----------
     prepared
         Prepared table, one row per sample.
     splits
-        Outer and inner folds of the scheme. If it leaves out cohorts, the AUC is computed in each
-        and averaged.
+        Split table, of which the scheme is read. If it leaves out cohorts, the AUC is computed in
+        each and averaged.
     scheme
         Name of the scheme.
     model
@@ -139,13 +146,14 @@ def permute(
     """
     data = load(prepared)
     samples = data.samples
-    left_out = read_metadata(splits).get("scheme", {}).get("group")
+    settings = read_metadata(splits)["scheme"]
+    left_out = settings.get("group")
     groups = samples[left_out].to_numpy() if left_out else np.zeros(len(samples))
     table = null_distribution(
         build(model, data.taxa.columns, data.usable_covariates),
         data.predictors,
         samples,
-        read_folds(splits, samples),
+        TypeAdapter(Scheme).validate_python(settings),
         groups,
         permutations,
         threads,

@@ -140,8 +140,9 @@ def _recovered(folder: Path, truth: Path) -> str:
     roles = read_table(truth, complete=["taxon", "role"]).set_index("taxon")["role"]
     chosen = stability.loc[stability["probability"] >= stability["threshold"], "taxon"]
     found = roles.reindex(chosen)
+    taxa = "taxon" if len(chosen) == 1 else "taxa"
     return (
-        f" Stability selection names {len(chosen)} taxa: {(found == 'associated').sum()} of the "
+        f" Stability selection names {len(chosen)} {taxa}: {(found == 'associated').sum()} of the "
         f"{(roles == 'associated').sum()} that the disease changes, "
         f"{(found == 'confounded').sum()} that age changes, "
         f"{(found.isna() | (found == 'neither')).sum()} that nothing does."
