@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from casestudies.mwas import FIGURES
+
 pytestmark = pytest.mark.workflow
 RESULTS = "results/glacier/simulated"
 
@@ -34,6 +36,23 @@ def test_the_report_holds_every_figure_and_the_finding(finished):
     assert len(lines) == 4 and all("RMSE" in line for line in lines)
     plain = " ".join(text.replace("\\n", " ").split())
     assert headline in plain
+
+
+def test_the_second_study_ends_in_figures_a_finding_and_a_model_for_new_samples(finished, tmp_path):
+    folder = finished.folder / "results/mwas"
+    drawn = {path.stem for path in (folder / "simulated/figures").iterdir()}
+    assert drawn == set(FIGURES)
+    text = (folder / "finding.txt").read_text()
+    assert "AUC" in text and "Stability selection names" in text and "permutations" in text
+    output = tmp_path / "probabilities.csv"
+    command = [sys.executable, "-m", "casestudies.mwas.predict", "--output", str(output)]
+    command += ["--model", str(folder / "simulated/model.json")]
+    command += ["--samples", str(finished.folder / "data/raw/simulated/mwas/abundance.tsv")]
+    subprocess.run(command, env=finished.environment, check=True, capture_output=True)
+    found = pd.read_csv(output).set_index("sample")["probability"]
+    known = pd.read_parquet(folder / "simulated/prepared.parquet").set_index("sample")["disease"]
+    assert found.between(0, 1).all() and len(found) >= len(known)
+    assert found[known.index][known == 1].mean() > found[known.index][known == 0].mean() + 0.05
 
 
 def test_every_model_has_scores_with_intervals_on_every_scheme(finished):

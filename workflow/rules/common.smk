@@ -32,6 +32,7 @@ shell.prefix(
 STUDIES = {"glacier": CONFIG.glacier, "mwas": CONFIG.mwas}
 TARGETS = {"glacier": "mass_balance", "mwas": "disease"}
 TASKS = {"glacier": "regression", "mwas": "classification"}
+TITLES = {"glacier": "Glacier", "mwas": "MWAS"}
 
 
 wildcard_constraints:

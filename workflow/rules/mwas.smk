@@ -350,7 +350,7 @@ rule confound_mwas:
         report(
             "results/mwas/{dataset}/confounding.csv",
             caption="../report/mwas/confounding_table.rst",
-            category="Mwas",
+            category="MWAS",
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "table of confounding"},
         ),
@@ -397,7 +397,7 @@ rule plot_mwas:
             report(
                 f"results/mwas/{{dataset}}/figures/{name}.svg",
                 caption=f"../report/mwas/{name}.rst",
-                category="Mwas",
+                category="MWAS",
                 subcategory="{dataset}",
                 labels={"data set": "{dataset}", "figure": name.replace("_", " ")},
             )
@@ -437,7 +437,7 @@ rule plot_transfer_mwas:
         report(
             "results/mwas/{dataset}/figures/transfer.svg",
             caption="../report/mwas/transfer.rst",
-            category="Mwas",
+            category="MWAS",
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "transfer"},
         ),
@@ -470,7 +470,7 @@ rule compare_mwas:
         report(
             "results/mwas/figures/tasks.svg",
             caption="../report/mwas/tasks.rst",
-            category="Mwas",
+            category="MWAS",
             labels={"data set": "all", "figure": "AUC of all models on all data sets"},
         ),
     log:
@@ -503,7 +503,7 @@ rule summarise_mwas:
         report(
             "results/mwas/finding.txt",
             caption="../report/mwas/finding.rst",
-            category="Mwas",
+            category="MWAS",
             labels={"data set": "all", "figure": "finding, in words"},
         ),
     log:
@@ -518,7 +518,7 @@ rule summarise_mwas:
         runtime=5,
         gpu=0,
     params:
-        results="results/mwas",
+        results=subpath(output[0], parent=True),
         datasets=MWAS.datasets,
         truth=lambda wildcards, input: ["--truth", *input.truth] if input.truth else [],
     message:

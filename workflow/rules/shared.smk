@@ -86,14 +86,14 @@ rule score:
         scores=report(
             "results/{study}/{dataset}/scores.csv",
             caption="../report/scores.rst",
-            category=lambda wildcards: wildcards.study.capitalize(),
+            category=lambda wildcards: TITLES[wildcards.study],
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "table of scores"},
         ),
         comparisons=report(
             "results/{study}/{dataset}/comparisons.csv",
             caption="../report/comparisons.rst",
-            category=lambda wildcards: wildcards.study.capitalize(),
+            category=lambda wildcards: TITLES[wildcards.study],
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "table of paired differences"},
         ),
