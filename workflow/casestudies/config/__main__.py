@@ -90,7 +90,7 @@ config`.
 
 _SCHEMES = """## Cross-validation schemes
 
-`glacier.schemes` maps names to schemes; `kind` says which. Intervals of scores resample, and
+`schemes` of a study maps names to schemes; `kind` says which. Intervals of scores resample, and
 prediction intervals are calibrated by, the units that the scheme holds out.
 """
 

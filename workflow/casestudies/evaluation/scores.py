@@ -96,19 +96,18 @@ def pr_auc(observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> 
         return (positive * precision).sum(axis=1) / positive.sum(axis=1)
 
 
-def _recalibrate(
+def calibration_slope(
     observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return intercept and slope of a logistic regression of the class on the log odds, (b,) each.
+) -> np.ndarray:
+    """Slope of the class on the predicted log odds: 1 if well spread, below 1 if too confident.
 
-    Newton's method on all resamples at once. NaN where it has no finite solution: predictions that
-    are all the same, or that separate the classes.
+    Cox (1958, Biometrika 45, 562-565); Newton's method on all resamples at once. NaN where it has
+    no finite solution: predictions that are all the same, or that separate the classes.
     """
     p = np.clip(predicted, 1e-6, 1 - 1e-6)
     odds = np.log(p) - np.log1p(-p)
-    missing = np.full(len(weights), np.nan)
     if np.ptp(odds) < 1e-9:
-        return missing, missing.copy()
+        return np.full(len(weights), np.nan)
     intercept, slope = np.zeros(len(weights)), np.zeros(len(weights))
     with np.errstate(all="ignore"):
         for _ in range(30):
@@ -123,17 +122,7 @@ def _recalibrate(
             if np.nanmax(np.abs([step0, step1]), initial=0) < 1e-8:
                 break
         lost = ~(np.abs(step0) + np.abs(step1) < 1e-4)
-    return np.where(lost, np.nan, intercept), np.where(lost, np.nan, slope)
-
-
-def calibration_slope(
-    observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """Slope of the class on the predicted log odds: 1 if well spread, below 1 if too confident.
-
-    Cox (1958, Biometrika 45, 562-565).
-    """
-    return _recalibrate(observed, predicted, weights)[1]
+    return np.where(lost, np.nan, slope)
 
 
 def calibration_intercept(
