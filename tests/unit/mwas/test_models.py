@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
-from casestudies.config.schemes import RepeatedKFold
+from casestudies.config.schemes import LeaveOneGroupOut, RepeatedKFold
 from casestudies.errors import InputError
 from casestudies.evaluation.nested import log_loss, nested_cross_validation
 from casestudies.evaluation.scores import auc
@@ -436,6 +436,14 @@ def test_too_few_of_a_class_for_the_folds_is_one_message() -> None:
     scheme = RepeatedKFold(subject="subject", folds=10, repeats=1, inner_folds=5)
     with pytest.raises(InputError, match="a class of 'disease' has 3; choose fewer folds"):
         make_folds(make_samples(target), "disease", scheme, 0)
+
+
+def test_a_cohort_that_leaves_one_class_is_one_message() -> None:
+    samples = make_samples(np.r_[np.ones(6), np.zeros(6)])
+    samples["cohort"] = ["a"] * 6 + ["b"] * 6
+    scheme = LeaveOneGroupOut(group="cohort", inner_folds=2)
+    with pytest.raises(InputError, match="6 training samples of fold 0 .* are all of one class"):
+        make_folds(samples, "disease", scheme, 0)
 
 
 def test_one_class_is_one_message() -> None:

@@ -311,6 +311,10 @@ WRONG_OPTIONS = {
         "'CRC' is both positive and negative",
     ),
     "a label that is misspelt": ({"label": "statsu"}, "did you mean 'status'"),
+    "a covariate that is not there": (
+        {"label": "status", "positive": ["CRC"], "negative": ["control"], "defining": ["heigt"]},
+        "--defining: no covariate 'heigt' in .*; did you mean 'height'",
+    ),
     "an unknown reader": ({"reader": "table"}, "--reader table: did you mean 'tables'"),
     "an unknown task": ({"reader": "pasolli2016", "task": "t3d"}, "--task t3d: did you mean"),
     "no task": ({"reader": "pasolli2016"}, "--task"),

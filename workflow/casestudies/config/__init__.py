@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from casestudies.config.glacier import Glacier
 from casestudies.config.mwas import Mwas
+from casestudies.config.satellite import Satellite
 from casestudies.config.schemes import SCHEMES, Section, Study
 from casestudies.errors import InputError, nearest
 
@@ -68,6 +69,7 @@ class Config(Section):
     training: Training = Training()
     glacier: Glacier = Glacier()
     mwas: Mwas = Mwas()
+    satellite: Satellite = Satellite()
 
 
 def load(values: Mapping[str, Any], folder: Path = Path()) -> Config:
@@ -90,7 +92,7 @@ def load(values: Mapping[str, Any], folder: Path = Path()) -> Config:
     except ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
         raise InputError("\n".join(["the configuration is not valid:", *lines])) from None
-    for study in ("glacier", "mwas"):
+    for study in ("glacier", "mwas", "satellite"):
         _check_datasets(study, getattr(config, study), folder)
     return config
 

@@ -64,6 +64,9 @@ class LocalAbundances(LocalDataSet):
     """Labels of cases; may be empty if the label is 0/1."""
     negative: list[str] = []
     """Labels of controls; may be empty if there is one other label."""
+    defining: list[str] = []
+    """Covariates from which the label was made, such as the body mass index of obesity: they are
+    shown, but do not compete with the abundances."""
     several_cohorts: bool = False
     """Whether to leave out whole cohorts and to carry models from one to another."""
 
@@ -98,7 +101,7 @@ class Mwas(Study):
         },
         min_length=1,
     )
-    """Cross-validation schemes, by name; those that leave out cohorts serve only data sets with
+    """Cross-validation schemes, by name; lodo leaves out cohorts and serves only data sets with
     several."""
     models: list[Model] = Field(
         ["null_model", "covariates", *get_args(Linear), *get_args(get_args(Model)[-1])],
@@ -132,8 +135,12 @@ class Mwas(Study):
         source = self.source(dataset)
         if dataset in self.local:
             own = self.local[dataset]
-            labels = {"--positive": own.positive, "--negative": own.negative}
-            given = [word for name, values in labels.items() if values for word in (name, *values)]
+            lists = {
+                "--positive": own.positive,
+                "--negative": own.negative,
+                "--defining": own.defining,
+            }
+            given = [word for name, values in lists.items() if values for word in (name, *values)]
             return ["--label", own.label, *given]
         if dataset == "simulated":
             return ["--positive", "case", "--negative", "control"]
@@ -167,6 +174,9 @@ class Mwas(Study):
     def _needed(self) -> Self:
         if all("cohort" in scheme.units for scheme in self.schemes.values()):
             raise ValueError("schemes needs one that does not leave out cohorts")
-        if not self.linear:
-            raise ValueError("models needs a linear one, such as lasso_log")
+        if not any(name.startswith(("ridge_", "lasso_")) for name in self.linear):
+            raise ValueError("models needs a linear one of a fixed transform, such as lasso_log")
+        for name, scheme in self.schemes.items():
+            if ("cohort" in scheme.units) != (name == "lodo"):
+                raise ValueError("the scheme that leaves out cohorts, and no other, is called lodo")
         return self

@@ -136,8 +136,20 @@ class RepeatedKFold(_Scheme):
         return [self.subject]
 
 
-SCHEMES = (LeaveOneGroupOut, LeaveGroupsOut, Forward, Blocked, RepeatedKFold)
+class RandomKFold(_Scheme):
+    """Random folds of samples, blind to any dependence between them."""
+
+    kind: Literal["random_kfold"] = "random_kfold"
+    folds: int = Field(5, ge=2)
+    """Outer folds."""
+
+    @property
+    def units(self) -> list[str]:
+        return ["sample"]
+
+
+SCHEMES = (LeaveOneGroupOut, LeaveGroupsOut, Forward, Blocked, RepeatedKFold, RandomKFold)
 Scheme = Annotated[
-    LeaveOneGroupOut | LeaveGroupsOut | Forward | Blocked | RepeatedKFold,
+    LeaveOneGroupOut | LeaveGroupsOut | Forward | Blocked | RepeatedKFold | RandomKFold,
     Field(discriminator="kind"),
 ]

@@ -19,6 +19,7 @@ from casestudies.config.schemes import (
     Forward,
     LeaveGroupsOut,
     LeaveOneGroupOut,
+    RandomKFold,
     RepeatedKFold,
     Scheme,
 )
@@ -56,7 +57,8 @@ def make_folds(
     Raises
     ------
     InputError
-        If a column is missing or a fold would have no training or no observed test sample.
+        If a column is missing, a fold would have no training or no observed test sample, or the
+        target is a class (0 or 1) and a training part holds one class only.
     """
     for column in [*scheme.units, target]:
         if column not in samples.columns:
@@ -64,7 +66,9 @@ def make_folds(
                 f"scheme {scheme.kind!r} needs column {column!r}, which the samples lack; they "
                 f"have {', '.join(samples.columns)}."
             )
+    values = samples[target].to_numpy()
     observed = samples[target].notna().to_numpy()
+    two_classes = set(np.unique(values[observed])) == {0.0, 1.0}
     rng = np.random.default_rng(seed)
     folds = []
     for repeat, fold, train, test in _outer(samples, target, scheme, observed, rng):
@@ -80,6 +84,14 @@ def make_folds(
                 f"scheme {scheme.kind!r}: fold {fold} leaves too few groups among its "
                 f"{len(train)} training samples for inner folds; choose fewer inner_folds."
             )
+        if two_classes:
+            for rows, _ in [(train, test), *inner]:
+                if len(np.unique(values[rows])) < 2:
+                    raise InputError(
+                        f"scheme {scheme.kind!r}: the {len(rows)} training samples of fold {fold} "
+                        f"or of one of its inner folds are all of one class of {target!r}; choose "
+                        "fewer folds, other groups, or leave the scheme out."
+                    )
         folds.append(Fold(repeat, fold, train, test, inner))
     if not folds:
         raise InputError(f"scheme {scheme.kind!r} yields no fold on these samples.")
@@ -128,6 +140,10 @@ def _outer(
                 pairs = _stratified(samples, target, scheme, rows, scheme.folds, rng)
                 for fold, (train, test) in enumerate(pairs):
                     yield repeat, fold, train, test
+        case RandomKFold():
+            rows = everything[observed]
+            for fold, test in enumerate(_partition(rows, scheme.folds, rng)):
+                yield 0, fold, np.setdiff1d(rows, test), np.sort(test)
 
 
 def _inner(
@@ -165,6 +181,9 @@ def _inner(
                 yield train[past], train[block]
         case RepeatedKFold():
             yield from _stratified(samples, target, scheme, train, parts, rng)
+        case RandomKFold():
+            for test in _partition(train, parts, rng):
+                yield np.setdiff1d(train, test), np.sort(test)
 
 
 def _values(groups: np.ndarray, start: int | None = None) -> np.ndarray:

@@ -401,6 +401,7 @@ def prepare(
     label: str = "disease",
     positive: list[str] | None = None,
     negative: list[str] | None = None,
+    defining: list[str] | None = None,
     output: Path,
 ) -> None:
     """Bring the raw files of a data set into one table.
@@ -421,6 +422,8 @@ def prepare(
         Labels of cases; for tables only.
     negative
         Labels of controls; for tables only.
+    defining
+        Covariates that the label was made from; for tables only.
     output
         Parquet file to write; its metadata says which columns are covariates, which of them the
         label was made from (``defining``), what cases and controls are, and the unit.
@@ -432,7 +435,7 @@ def prepare(
     if published:
         verify(find(published), raw, RAW_FILES[reader])
     positive, negative = positive or [], negative or []
-    defining: list[str] = []
+    defining = defining or []
     unit, layout = "percent", "MetaPhlAn 2"
     if reader == "pasolli2016":
         if task not in TASKS:
@@ -447,10 +450,12 @@ def prepare(
     else:
         metadata, abundance, unit, layout = read_tables(raw)
     table, covariates, labels = join(metadata, abundance, label, positive, negative, str(raw))
+    for name in set(defining) - set(covariates):
+        raise InputError(f"--defining: no covariate {name!r} in {raw}; {nearest(name, covariates)}")
     about = {
         "covariates": covariates,
         **labels,
-        "defining": [name for name in defining if name in covariates],
+        "defining": defining,
         "abundance": unit,
         "table": layout,
     }

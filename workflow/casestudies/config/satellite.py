@@ -1,0 +1,153 @@
+"""The configuration of the satellite study."""
+
+from typing import Any, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from casestudies.config.schemes import (
+    Blocked,
+    LeaveOneGroupOut,
+    LocalDataSet,
+    RandomKFold,
+    Scheme,
+    Section,
+    Study,
+)
+
+SCENARIOS = {
+    "simulated": "plume",
+    "simulated-tracer": "tracer",
+    "simulated-null": "null",
+    "simulated-leak": "leak",
+}
+"""The simulated data sets and the scenario of each (see casestudies.satellite.simulate)."""
+
+PAIRS = {
+    "melbourne-total-ozone": ("toms-omi-ozone", "melbourne-ozonesondes"),
+    "melbourne-upper-tropospheric-ozone": ("toms-omi-ozone", "melbourne-ozonesondes"),
+    "edmonton-air-temperature": ("nmc-air-temperature",),
+    "boulder-air-temperature": ("nmc-air-temperature",),
+    "mauna-loa-ozone": ("nmc-air-temperature", "mauna-loa-ozone"),
+}
+"""The published data sets that images and labels are taken from."""
+
+Baseline = Literal["mean", "season", "neighbourhood", "raw_pixels", "oracle"]
+ClosedForm = Literal["pca", "slow_features", "random_features", "slow_random_features"]
+Autoencoder = Literal[
+    "autoencoder", "masked_autoencoder", "variational_autoencoder", "temporal_autoencoder"
+]
+Head = Literal["ridge", "gaussian_process", "gradient_boosting"]
+
+
+class Simulation(Section):
+    """The simulated images and soundings (see casestudies.satellite.simulate)."""
+
+    pixels: int = Field(48, ge=32, le=2000)
+    """Pixels on each side of an image."""
+    days: int = Field(250, ge=30, le=3660)
+    """Length of the series, one sounding a day (d)."""
+    noise: float = Field(0.05, ge=0, le=10)
+    """Standard deviation of the noise of a pixel, of a range of about 1."""
+    swath_gap: float = Field(0.3, ge=0, le=1)
+    """Fraction of frames with a gap between swaths."""
+    label_error: float = Field(0.05, ge=0, le=1)
+    """Standard deviation of the logarithm of a sounding's measurement error."""
+
+
+class Network(Section):
+    """Settings of an autoencoder."""
+
+    latent: int = Field(16, ge=1, le=1024)
+    """Size of the latent."""
+    width: int = Field(16, ge=1, le=512)
+    """Channels of the first convolution; doubled at every level."""
+    epochs: int = Field(20, ge=1, le=10_000)
+    """Passes over the training frames."""
+    batch: int = Field(64, ge=1)
+    learning_rate: float = Field(4e-3, gt=0)
+
+
+class Cnn(Section):
+    """Settings of cnn, the network trained end to end on labelled images alone."""
+
+    width: int = Field(16, ge=1, le=512)
+    """Channels of the first convolution; doubled at every level."""
+    epochs: int = Field(80, ge=1, le=10_000)
+    """Passes over the labelled images, at most; the inner folds choose how many."""
+    batch: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+
+
+class LabelCurves(Section):
+    """Skill against the number of labels."""
+
+    scheme: str = "blocked"
+    """Scheme whose folds are tested on."""
+    labels: list[int] = Field([12, 25, 50, 100], min_length=1)
+    """Numbers of labels to train on."""
+    draws: int = Field(3, ge=1, le=1000)
+    """Random draws of so many labels in each fold."""
+
+
+class LocalImages(LocalDataSet):
+    """A user's own images and soundings (see casestudies.satellite.prepare)."""
+
+    options: dict[str, Any] = {}
+    """Options of the prepare step, such as the readers and the layer of the atmosphere."""
+
+
+class Satellite(Study):
+    """The satellite study: pollution aloft from images and a few balloon soundings."""
+
+    name = "satellite"
+    built_in = (*SCENARIOS, *PAIRS)
+
+    datasets: list[str] = Field(["simulated"], min_length=1)
+    """Data sets to run: simulated, simulated-tracer, -null, -leak, melbourne-total-ozone,
+    melbourne-upper-tropospheric-ozone, edmonton-air-temperature, boulder-air-temperature,
+    mauna-loa-ozone, or names under `local`."""
+    local: dict[str, LocalImages] = {}
+    """A user's own data sets, by name."""
+    simulation: Simulation = Simulation()
+    schemes: dict[str, Scheme] = Field(
+        {
+            "blocked": Blocked(time="day", blocks=4, gap=7, inner_folds=4),
+            "random": RandomKFold(folds=4, inner_folds=4),
+            "loyo": LeaveOneGroupOut(group="year", inner_folds=4),
+        },
+        min_length=1,
+    )
+    """Cross-validation schemes, by name; those that leave out years serve only data sets of
+    several. random shows what overlooking the autocorrelation would flatter, and is no finding."""
+    baselines: list[Baseline] = list(get_args(Baseline))
+    """Models without an encoder; oracle, the true states, is for simulated data alone."""
+    encoders: list[ClosedForm | Autoencoder] = Field(
+        [*get_args(ClosedForm), *get_args(Autoencoder)], min_length=1
+    )
+    """Encoders, trained without the test fold's images and, as <name>_all_images, on all."""
+    heads: list[Head] = Field(list(get_args(Head)), min_length=1)
+    """Regressions from the latent, from which the inner folds choose, with its leading part."""
+    latent_sizes: list[int] = Field([4, 8, 16, 32], min_length=1)
+    """Numbers of leading latents, from which the inner folds choose."""
+    autoencoder: Network = Network()
+    masked_autoencoder: Network = Network()
+    variational_autoencoder: Network = Network()
+    temporal_autoencoder: Network = Network()
+    cnn: Cnn = Cnn()
+    label_curves: LabelCurves = LabelCurves()
+
+    def source(self, dataset: str) -> str:
+        """Return the folder below data/raw; the published pairs share theirs."""
+        if dataset in SCENARIOS:
+            return f"simulated/satellite/{SCENARIOS[dataset]}"
+        return super().source(dataset)
+
+    def sources(self, dataset: str) -> tuple[str, ...]:
+        """Return the published data sets that a data set takes its images and labels from."""
+        return PAIRS.get(dataset, ())
+
+    @model_validator(mode="after")
+    def _needed(self) -> Self:
+        if self.label_curves.scheme not in self.schemes:
+            raise ValueError("label_curves.scheme must be one of schemes")
+        return self
