@@ -15,6 +15,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/shared.smk"
 include: "workflow/rules/glacier.smk"
 include: "workflow/rules/mwas.smk"
+include: "workflow/rules/satellite.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -24,5 +25,6 @@ rule all:
     input:
         rules.glacier.input,
         rules.mwas.input,
+        rules.satellite.input,
         "results/provenance.json",
     localrule: True

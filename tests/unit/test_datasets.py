@@ -136,6 +136,17 @@ def test_mwas_comes_from_commits() -> None:
         assert all(f"/{commit}/data/" in file.url for file in DATASETS[name].files)
 
 
+def test_satellite_comes_from_commits() -> None:
+    for name, commit, number in (
+        ("toms-omi-ozone", "USEPA/CMAQ/40b6712dbb3edf1c04957373ff20afa1b489d8e4", 1),
+        ("melbourne-ozonesondes", "jibbals/stations/557ec0e1d478a9da15e6a108004e8d3a08ce6571", 456),
+        ("nmc-air-temperature", "scottyhq/zarrdata/21a5cee3b158d1801692715e1e87e3392fadf87e", 30),
+        ("mauna-loa-ozone", "matt-rowlinson/NCAS_CVAO/410cef8e1e1933169b0399fa754c243fdb0ce5c6", 2),
+    ):
+        files = DATASETS[name].files
+        assert len(files) == number and all(f"/{commit}/" in file.url for file in files)
+
+
 def test_names_are_unique() -> None:
     assert len(DATASETS) == len(datasets._ALL)
     assert [name.lower() for name in DATASETS] == list(DATASETS)

@@ -140,6 +140,32 @@ def _crc(path: str, size: int, sha256: str) -> File:
 _CRC = "53ea1f2dd24a878f78c42c47fb3b29301886f421"
 _DEEPMICRO = "b0502a0a087facfd2e93e928c4362546d496ea91"
 
+
+def _zarr(path: str, size: int, sha256: str) -> File:
+    """Return a file of the air temperature store."""
+    url = f"https://raw.githubusercontent.com/scottyhq/zarrdata/{_ZARRDATA}/{path}"
+    return File(path, url, sha256, size)
+
+
+def _ebas(path: str, size: int, sha256: str) -> File:
+    """Return a file of surface ozone, as exported by EBAS."""
+    folder = "ozone_datasets/Ebas_221019_1549"
+    url = f"https://raw.githubusercontent.com/matt-rowlinson/NCAS_CVAO/{_NCAS}/{folder}/{path}"
+    return File(path, url, sha256, size)
+
+
+def _listed(name: str, folder: str) -> tuple[File, ...]:
+    """Return the files of checksums/<name>.txt; their addresses are below ``folder``."""
+    listed = Path(__file__).with_name("checksums") / f"{name}.txt"
+    rows = [line.split() for line in listed.read_text(encoding="utf-8").splitlines()[1:]]
+    return tuple(File(path, f"{folder}/{path}", sha256, int(size)) for sha256, size, path in rows)
+
+
+_ZARRDATA = "21a5cee3b158d1801692715e1e87e3392fadf87e"
+_NCAS = "410cef8e1e1933169b0399fa754c243fdb0ce5c6"
+_CMAQ = "40b6712dbb3edf1c04957373ff20afa1b489d8e4"  # tag CMAQv5.1_Public_08Dec2016
+_STATIONS = "557ec0e1d478a9da15e6a108004e8d3a08ce6571"
+
 # fmt: off
 _ALL = (
     DataSet(
@@ -212,6 +238,80 @@ _ALL = (
             _crc("YuJ_2015.csv", 306713, "c16ab530a30cb4a7fa29ab11ddd435e6d9ccbd9801d9869161a0c5fa175c6577"),
             _crc("ZellerG_2014.csv", 399653, "044b669a1da8562db7f6fa351df3b389433caa90e415e02f297ad32e7b9e7386"),
             _crc("metadata.csv", 51213, "1eb6aad4cc01efb64d70581bf956f57804f90a310114a8df1e5360732717c954"),
+        ),
+    ),
+    DataSet(
+        name="toms-omi-ozone",
+        title="Total ozone from TOMS and OMI, 643 global maps of 17 × 16 values, 1978–2013, as "
+        "distributed with the air quality model CMAQ",
+        licence="public domain (US)",
+        citation="McPeters et al. (2008), J. Geophys. Res. 113, D15S14, "
+        "https://doi.org/10.1029/2007JD008802",
+        reader="toms",
+        files=(
+            File("OMI.dat", f"https://raw.githubusercontent.com/USEPA/CMAQ/{_CMAQ}/models/CCTM/phot/inline/OMI.dat", "4c39c5c593d8357d8c4bef6e757cc8d29daad9dbacd94da571b587d5e11bc447", 899070),
+        ),
+    ),
+    DataSet(
+        name="melbourne-ozonesondes",
+        title="456 ozone soundings of Melbourne, 2004–2013, from the World Ozone and Ultraviolet "
+        "Radiation Data Centre (WOUDC)",
+        licence="WOUDC data policy",
+        citation="Greenslade et al. (2017), Atmos. Chem. Phys. 17, 10269–10290, "
+        "https://doi.org/10.5194/acp-17-10269-2017",
+        reader="woudc",
+        files=_listed("melbourne-ozonesondes", f"https://raw.githubusercontent.com/jibbals/stations/{_STATIONS}/data/sondes/Melbourne"),
+    ),
+    DataSet(
+        name="nmc-air-temperature",
+        title="Air temperature of the NMC reanalysis over North America, six-hourly, 2013–2014, "
+        "xarray's tutorial data as Zarr",
+        licence="MIT",
+        citation="Kalnay et al. (1996), Bull. Am. Meteorol. Soc. 77, 437–472, "
+        "https://doi.org/10.1175/1520-0477(1996)077<0437:TNYRP>2.0.CO;2",
+        reader="grid",
+        files=(
+            _zarr("air_temperature.zarr/.zattrs", 307, "e3a8bae306384cbf50386fb5144f98e59d240c803fc265a144a6cf44a91cc9ac"),
+            _zarr("air_temperature.zarr/.zgroup", 24, "2383746e67b4bcc2762b3f100f06c3fa2d5f149ab5a8e5da5d33521464a01959"),
+            _zarr("air_temperature.zarr/.zmetadata", 4002, "8c5d059ade37f394f5875660fa4d8854ad5cd53c71038ecf1dd39a5edb80111b"),
+            _zarr("air_temperature.zarr/air/.zarray", 365, "e49cf65724e2362b6be30b5770cc6fb88a159edd4921c8624155780ffd02b192"),
+            _zarr("air_temperature.zarr/air/.zattrs", 497, "3f24b3e73837529249f87e4d384d0dd3593ac184fad9c3e1a8730fab5522e324"),
+            _zarr("air_temperature.zarr/air/0.0.0", 409500, "a15219f7c35cd3b9dcf2ab664df43af365f61905bc235e6b08df656b8910de58"),
+            _zarr("air_temperature.zarr/air/0.0.1", 416958, "6d19493e4d59319a57e0c70897202be4d33b3295d05b2d2cbda970bc2d8459cd"),
+            _zarr("air_temperature.zarr/air/0.1.0", 380689, "700f15b8f8bd0814458caa19790a7b2c5f3c1985dd993539b8a289598ebad40d"),
+            _zarr("air_temperature.zarr/air/0.1.1", 364089, "4add6ef4892c6dbe80abde65849774ee62c758ec5b67369c4d03ebe4711666b2"),
+            _zarr("air_temperature.zarr/air/1.0.0", 411163, "dfa3c4a587dddadabc032f5b28208caf914a884b92fd7b714a64b9c3748df16a"),
+            _zarr("air_temperature.zarr/air/1.0.1", 418004, "848d2bb36e3601a0e9558ec565dd3776238a1182798a835facd615b677cc6233"),
+            _zarr("air_temperature.zarr/air/1.1.0", 378448, "8adb18d38d199b54a83dc9073a65207f9af4c8c574085134112c561af3c730b9"),
+            _zarr("air_temperature.zarr/air/1.1.1", 360461, "2c214b1f89e7002edab039245f5cad45e82230d5b55d111686d80b515dae7348"),
+            _zarr("air_temperature.zarr/air/2.0.0", 409460, "d02b27e9acdbc796ba6bdb507c9f9d432e0c3313172b806627c586d5e225c808"),
+            _zarr("air_temperature.zarr/air/2.0.1", 417023, "dbf72fd22b9c1fc6d66ee39329af47ac44b81386bda3e7775c75b70905d426ed"),
+            _zarr("air_temperature.zarr/air/2.1.0", 380058, "a3ef936cf5b86dbd577f7fbc765de041c6556fa0d39de28173be6aca86fabdbd"),
+            _zarr("air_temperature.zarr/air/2.1.1", 368501, "e92524bef91cefbc5ad0a3266c163e4e7fff3255533d9c9c77f6e7f6b3959965"),
+            _zarr("air_temperature.zarr/air/3.0.0", 409728, "9f8955a720d2de3a1ae01fed1a0f396aaec51fc685a5c8e369776da3671e1edb"),
+            _zarr("air_temperature.zarr/air/3.0.1", 417785, "ffdf0cc05e47136295a7a86ae80b9b91e447f6490abf3eebb676c31248e3ecd6"),
+            _zarr("air_temperature.zarr/air/3.1.0", 377615, "1062ab9e79be8926d1c1a75da3479da7d6a0653e19519c094eeb90124c590af9"),
+            _zarr("air_temperature.zarr/air/3.1.1", 361520, "d210f9b13941efb9aa57703b24b965c91a4bbd1378aa59b60d2577fdc43b5eb3"),
+            _zarr("air_temperature.zarr/lat/.zarray", 315, "a9067343db198283f09db8cede9ad2e5830512e1c8bd7ebf108cb5c90c0528a2"),
+            _zarr("air_temperature.zarr/lat/.zattrs", 159, "93895f2189047140dcdb1378ccbce9e1f9407139d9d477748afc68be32163b92"),
+            _zarr("air_temperature.zarr/lat/0", 116, "6c8fa202409c18d8a55539b824d81cc43bd9f017f1a60ff3ca684136d8ee6f53"),
+            _zarr("air_temperature.zarr/lon/.zarray", 315, "78a23434e14f3fc9dd344eb9bf6125644ce1cf596d1b3e81a078fa3de4dfcd6c"),
+            _zarr("air_temperature.zarr/lon/.zattrs", 160, "707359ce97b790cd613db52452aea1c0af7268b8c61d1fbf92c4a7cf442629c7"),
+            _zarr("air_temperature.zarr/lon/0", 118, "1ebde77055aee62e923675a9bb49373b2e5784f332e485abf08f64b2303a066b"),
+            _zarr("air_temperature.zarr/time/.zarray", 319, "eaa5c66508ec1709f94aa1c94ed8fdb065b390d5986b06cd445c93afaa48cd9d"),
+            _zarr("air_temperature.zarr/time/.zattrs", 172, "4fa119828d442334c4bfc23e81ab6ab94a296e4af483b3667f6614a199fa5e1c"),
+            _zarr("air_temperature.zarr/time/0", 2549, "fa8c1c7cfa079f1e425b33b81f7aeb9994be8bbca85347c49212ee35845121ea"),
+        ),
+    ),
+    DataSet(
+        name="mauna-loa-ozone",
+        title="Hourly surface ozone at Mauna Loa, 3397 m, 2013 and 2014, from EBAS",
+        licence="EBAS data policy",
+        citation="McClure-Begley et al. (2014), NOAA, https://doi.org/10.7289/V57P8WBF",
+        reader="ames",
+        files=(
+            _ebas("US1200R.20130101000000.20181119131326.uv_abs.ozone.air.1y.1h.US06L_Thermo_49C_MLO.US06L_AM.lev2.nas", 919128, "1ee11b2a67739aaa41204890c208d2cfbf31840ee19574345ce2de36fa19e3db"),
+            _ebas("US1200R.20140101000000.20180129171638.uv_abs.ozone.air.1y.1h.US06L_Thermo_49C_MLO.US06L_AM.lev2.nas", 919128, "987912bf5a0db455fc35f34e7f92c7f251d662838e3cbacc45ac600b82e82fbd"),
         ),
     ),
 )

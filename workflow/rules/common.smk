@@ -29,10 +29,12 @@ shell.prefix(
     "${{PYTHONPATH:+:$PYTHONPATH}}; "
 )
 
-STUDIES = {"glacier": CONFIG.glacier, "mwas": CONFIG.mwas}
-TARGETS = {"glacier": "mass_balance", "mwas": "disease"}
-TASKS = {"glacier": "regression", "mwas": "classification"}
-TITLES = {"glacier": "Glacier", "mwas": "MWAS"}
+STUDIES = {"glacier": CONFIG.glacier, "mwas": CONFIG.mwas, "satellite": CONFIG.satellite}
+TARGETS = {"glacier": "mass_balance", "mwas": "disease", "satellite": "label"}
+TASKS = {"glacier": "regression", "mwas": "classification", "satellite": "regression"}
+TITLES = {"glacier": "Glacier", "mwas": "MWAS", "satellite": "Satellite"}
+
+BULKY = [name for name, one in DATASETS.items() if len(one.files) > 50]
 
 
 wildcard_constraints:
@@ -69,7 +71,12 @@ def downloads(dataset):
 
 def published():
     """The published data sets that the configured studies use."""
-    wanted = {study.source(name) for study in STUDIES.values() for name in study.datasets}
+    wanted = {
+        source
+        for study in STUDIES.values()
+        for name in study.datasets
+        for source in study.sources(name)
+    }
     if CONFIG.glacier.audit:
         wanted.add("alpgm")
     return sorted(wanted & set(DATASETS))
@@ -88,7 +95,7 @@ def predictions(study, dataset):
     return [
         f"results/{study}/{dataset}/predictions/{scheme}/{model}.parquet"
         for scheme in STUDIES[study].schemes_of(dataset)
-        for model in STUDIES[study].predictors(scheme)
+        for model in STUDIES[study].predictors(dataset, scheme)
     ]
 
 

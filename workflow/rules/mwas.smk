@@ -340,10 +340,11 @@ rule confound_mwas:
     input:
         prepared="results/mwas/{dataset}/prepared.parquet",
         splits=f"results/mwas/{{dataset}}/splits/{MWAS_WITHIN}.parquet",
-        predictions=expand(
-            "results/mwas/{{dataset}}/predictions/{scheme}/{model}.parquet",
+        predictions=lambda wildcards: expand(
+            "results/mwas/{dataset}/predictions/{scheme}/{model}.parquet",
+            dataset=wildcards.dataset,
             scheme=MWAS_WITHIN,
-            model=MWAS.predictors(MWAS_WITHIN),
+            model=MWAS.predictors(wildcards.dataset, MWAS_WITHIN),
         ),
         code=code("mwas.confound"),
     output:

@@ -29,7 +29,7 @@ rule fetch:
     benchmark:
         "logs/fetch/{published}/{file}.tsv"
     wildcard_constraints:
-        published="|".join(DATASETS),
+        published="|".join(name for name in DATASETS if name not in BULKY),
         file=".+",
     retries: 1
     conda:
@@ -46,6 +46,39 @@ rule fetch:
     shell:
         "python -m casestudies.datasets --dataset {wildcards.published}"
         " --file {wildcards.file:q} --output {output:q} {params.mirror:q} 2> {log:q}"
+
+
+# One job for each data set of very many files: a job a file would be most of the plan.
+for name in BULKY:
+
+    rule:
+        name:
+            f"fetch_{name}"
+        output:
+            [
+                ensure(f"data/raw/{name}/{file.path}", sha256=file.sha256)
+                for file in DATASETS[name].files
+            ],
+        log:
+            f"logs/fetch/{name}.log",
+        benchmark:
+            f"logs/fetch/{name}.tsv"
+        retries: 1
+        conda:
+            "../../envs/studies.yaml"
+        threads: 1
+        resources:
+            mem_mb=500,
+            runtime=120,
+            gpu=0,
+        params:
+            dataset=name,
+            mirror=["--mirror", CONFIG.datasets.mirror] if CONFIG.datasets.mirror else [],
+        message:
+            "Fetch {params.dataset} and verify its checksums"
+        shell:
+            "python -m casestudies.datasets --dataset {params.dataset}"
+            " --output data/raw/{params.dataset} {params.mirror:q} 2> {log:q}"
 
 
 rule split:

@@ -187,6 +187,6 @@ class Glacier(Study):
         """Return those that choose nothing on the data that they are tested on."""
         return [name for name in self.fitted(scheme) if name != "paper_protocol"]
 
-    def predictors(self, scheme: str) -> list[str]:
+    def predictors(self, dataset: str, scheme: str) -> list[str]:
         """Return everything that is scored under a scheme, combinations included."""
         return [*self.fitted(scheme), "chosen", "stack"]

@@ -161,7 +161,7 @@ class Mwas(Study):
             if self.several_cohorts(dataset) or "cohort" not in scheme.units
         ]
 
-    def predictors(self, scheme: str) -> list[str]:
+    def predictors(self, dataset: str, scheme: str) -> list[str]:
         """Return everything that is scored under a scheme, the choice of a linear one included."""
         return [*self.models, "linear"]
 

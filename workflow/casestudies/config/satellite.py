@@ -31,6 +31,9 @@ PAIRS = {
 }
 """The published data sets that images and labels are taken from."""
 
+ALL_IMAGES = "all_images"
+"""The scope of an encoder that sees every image, also those of the test period, but no label."""
+
 Baseline = Literal["mean", "season", "neighbourhood", "raw_pixels", "oracle"]
 ClosedForm = Literal["pca", "slow_features", "random_features", "slow_random_features"]
 Autoencoder = Literal[
@@ -94,6 +97,8 @@ class LocalImages(LocalDataSet):
 
     options: dict[str, Any] = {}
     """Options of the prepare step, such as the readers and the layer of the atmosphere."""
+    several_years: bool = False
+    """Whether to leave out whole years."""
 
 
 class Satellite(Study):
@@ -111,8 +116,8 @@ class Satellite(Study):
     simulation: Simulation = Simulation()
     schemes: dict[str, Scheme] = Field(
         {
-            "blocked": Blocked(time="day", blocks=4, gap=7, inner_folds=4),
-            "random": RandomKFold(folds=4, inner_folds=4),
+            "blocked": Blocked(time="day", blocks=4, gap=7, unit="period", inner_folds=4),
+            "random": RandomKFold(folds=4, unit="period", inner_folds=4),
             "loyo": LeaveOneGroupOut(group="year", inner_folds=4),
         },
         min_length=1,
@@ -143,8 +148,39 @@ class Satellite(Study):
         return super().source(dataset)
 
     def sources(self, dataset: str) -> tuple[str, ...]:
-        """Return the published data sets that a data set takes its images and labels from."""
-        return PAIRS.get(dataset, ())
+        """Return the folders below data/raw that images and labels come from, images first."""
+        return PAIRS.get(dataset) or (self.source(dataset),)
+
+    def schemes_of(self, dataset: str) -> list[str]:
+        """Return the schemes that a data set allows: leaving out years takes several."""
+        own = self.local.get(dataset)
+        several = own.several_years if own else dataset in PAIRS
+        return [
+            name for name, scheme in self.schemes.items() if several or "year" not in scheme.units
+        ]
+
+    def fitted(self, dataset: str, scheme: str) -> list[str]:
+        """Return the models that rest on no other model's predictions."""
+        baselines = [name for name in self.baselines if name != "oracle" or dataset in SCENARIOS]
+        if self.schemes[scheme].kind == "random_kfold":
+            return [*baselines, *(name for name in self.encoders if name == "pca")]
+        everything = [f"{name}_{ALL_IMAGES}" for name in self.encoders]
+        return [*baselines, *self.encoders, *everything, "cnn"]
+
+    def predictors(self, dataset: str, scheme: str) -> list[str]:
+        """Return everything that is scored under a scheme, the choices among encoders included."""
+        if self.schemes[scheme].kind == "random_kfold":
+            return self.fitted(dataset, scheme)
+        return [*self.fitted(dataset, scheme), "latent", f"latent_{ALL_IMAGES}"]
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """Return the settings of a network; an encoder in closed form has none here."""
+        section = getattr(self, name, None)
+        return section.model_dump(mode="json") if section else {}
+
+    def gap(self, scheme: str) -> float:
+        """Return the days about a test period whose images an encoder does not see either."""
+        return getattr(self.schemes[scheme], "gap", 0.0)
 
     @model_validator(mode="after")
     def _needed(self) -> Self:

@@ -41,6 +41,10 @@ class Study(Section):
         """Return the folder below data/raw: the published data set, or the study's simulation."""
         return f"simulated/{self.name}" if dataset == "simulated" else dataset
 
+    def sources(self, dataset: str) -> tuple[str, ...]:
+        """Return the folders below data/raw that a data set is made from."""
+        return (self.source(dataset),)
+
     def schemes_of(self, dataset: str) -> list[str]:
         """Return the cross-validation schemes that a data set allows."""
         return list(self.schemes)
@@ -114,10 +118,12 @@ class Blocked(_Scheme):
     """Number of blocks."""
     gap: float = Field(0, ge=0)
     """Time left out of training on either side of a block."""
+    unit: str | None = None
+    """Column of the independent unit; by default time itself."""
 
     @property
     def units(self) -> list[str]:
-        return [self.time]
+        return [self.unit or self.time]
 
 
 class RepeatedKFold(_Scheme):
@@ -142,10 +148,12 @@ class RandomKFold(_Scheme):
     kind: Literal["random_kfold"] = "random_kfold"
     folds: int = Field(5, ge=2)
     """Outer folds."""
+    unit: str = "sample"
+    """Column of the independent unit, for the intervals of scores."""
 
     @property
     def units(self) -> list[str]:
-        return ["sample"]
+        return [self.unit]
 
 
 SCHEMES = (LeaveOneGroupOut, LeaveGroupsOut, Forward, Blocked, RepeatedKFold, RandomKFold)

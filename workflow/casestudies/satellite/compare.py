@@ -1,0 +1,124 @@
+"""The skill over season of all data sets of the satellite study in one figure."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from casestudies.errors import InputError
+from casestudies.figures.style import BLACK, figure
+from casestudies.satellite.results import COLOURS, LABELS, MARKERS, SUFFIX, base
+from casestudies.steps import main
+from casestudies.tables import read_table
+
+REFERENCE = "season"
+SHOWN = ("oracle", "latent", f"latent{SUFFIX}", "pca", "cnn", "raw_pixels", "neighbourhood")
+"""Models of the figure, as far as they were fitted, from top to bottom."""
+FLOOR = -1.0
+"""Where the axis ends."""
+
+
+def skill(scores: pd.DataFrame, comparisons: pd.DataFrame, scheme: str) -> pd.DataFrame:
+    """Return the fraction of the mean square error of the reference that each model removes.
+
+    The interval is that of the paired difference of the root mean square errors, carried over with
+    the reference's error as it is: it holds 0 if and only if that of the difference does.
+
+    Parameters
+    ----------
+    scores
+        Columns scheme, model, metric, estimate, samples.
+    comparisons
+        Columns scheme, metric, model, reference, estimate (model less reference), lower, upper.
+
+    Returns
+    -------
+    Table indexed by model: estimate, lower, upper, samples.
+    """
+    rows = scores.query("scheme == @scheme and metric == 'rmse' and model == @REFERENCE")
+    if rows.empty:
+        raise InputError(f"no rmse of {REFERENCE} on {scheme}; score that model on that scheme.")
+    error = float(rows["estimate"].iloc[0])
+    pairs = comparisons.query(
+        "scheme == @scheme and metric == 'rmse' and reference == @REFERENCE"
+    ).set_index("model")
+    bounds = {"estimate": "estimate", "lower": "upper", "upper": "lower"}
+    gained = {to: 1 - (1 + pairs[source] / error) ** 2 for to, source in bounds.items()}
+    return pd.DataFrame({**gained, "samples": pairs["samples"]})
+
+
+def compare(*, scores: list[Path], comparisons: list[Path], scheme: str, output: Path) -> None:
+    """Draw the skill over season of the models on all data sets.
+
+    Parameters
+    ----------
+    scores, comparisons
+        Tables of the data sets, each named <data set>/…, in the same order.
+    scheme
+        Cross-validation scheme.
+    output
+        The figure.
+    """
+    tables = {}
+    for table, pairs in zip(scores, comparisons, strict=True):
+        try:
+            tables[table.parent.name] = skill(
+                read_table(table, complete=["scheme", "model", "metric", "estimate", "samples"]),
+                read_table(pairs, complete=["scheme", "metric", "model", "reference", "estimate"]),
+                scheme,
+            )
+        except InputError as error:
+            raise InputError(f"{table}: {error}") from None
+    models = [name for name in SHOWN if any(name in table.index for table in tables.values())]
+    step = 0.8 / max(len(models), 1)
+    with figure(output, 1, 1, (9, (0.19 * len(models) + 0.25) * len(tables) + 1.5)) as (
+        drawing,
+        (axis,),
+    ):
+        for row, table in enumerate(tables.values()):
+            for k, model in enumerate(models):
+                if model not in table.index:
+                    continue
+                y = row + (k - (len(models) - 1) / 2) * step
+                _draw(axis, table.loc[model], y, model)
+            if row:
+                axis.axhline(row - 0.5, color="#CCCCCC", lw=0.8)
+        names = [f"{name}\nn = {int(t['samples'].max())} labels" for name, t in tables.items()]
+        axis.set_yticks(np.arange(len(tables)), names)
+        axis.tick_params(axis="y", length=0)
+        axis.set_ylim(len(tables) - 0.5, -0.5)
+        lowest = min(float(table["lower"].min()) for table in tables.values())
+        axis.set_xlim(max(FLOOR, min(lowest, 0.0)) - 0.05, 1.03)
+        axis.axvline(0, color=BLACK, lw=1)
+        axis.grid(axis="y", visible=False)
+        axis.set_xlabel(f"skill over season and hour, {scheme} (1 − ratio of mean square errors)")
+        drawing.legend(handles=[_entry(m) for m in models], loc="outside lower center", ncols=4)
+
+
+def _draw(axis, row: pd.Series, y: float, model: str) -> None:
+    """Draw one skill with its interval; an arrow stands for one beyond the axis."""
+    colour, inside = COLOURS[base(model)], row["estimate"] >= FLOOR
+    face = "white" if model != base(model) else colour
+    if row["upper"] > FLOOR:
+        axis.plot([max(row["lower"], FLOOR), row["upper"]], [y, y], color=colour, lw=1.8)
+    axis.plot(
+        max(row["estimate"], FLOOR),
+        y,
+        MARKERS[base(model)] if inside else "<",
+        color=colour,
+        mfc=face,
+        ms=6,
+    )
+
+
+def _entry(model: str) -> Line2D:
+    """Return the legend's entry of a model."""
+    name = base(model)
+    label = LABELS[name] + (", all images" if model != name else "")
+    face = "white" if model != name else COLOURS[name]
+    return Line2D([], [], color=COLOURS[name], marker=MARKERS[name], mfc=face, label=label)
+
+
+if __name__ == "__main__":
+    main(compare)

@@ -1,0 +1,606 @@
+# Pollution aloft from satellite images and a few balloon soundings, by way of a latent.
+#
+# REQUIRED INPUTS
+#   data/raw/…   simulated here, fetched by rule fetch, or a user's own folder
+# OUTPUTS, below results/satellite/
+#   {dataset}/images.zarr, prepared.parquet               every image; one row per label
+#   {dataset}/features/{scope}/{encoder}.parquet          latents of every image
+#   {dataset}/encoders/{scope}/{encoder}.safetensors      the fitted encoders
+#   {dataset}/{predictions,inner,choices}/{scheme}/{model}.parquet   every model on every scheme
+#   {dataset}/curves/{model}.parquet, label_curves.csv    skill against the number of labels
+#   {dataset}/overfitting.parquet                         raw images of growing resolution
+#   {dataset}/model/                                      for new images
+#   {dataset}/figures/…, finding.txt, figures/skill.svg   for the report
+#
+# A scope is what an encoder has seen: without the test periods of a scheme, or all_images.
+
+from glob import glob
+
+import casestudies.satellite as satellite_package
+from casestudies.config.satellite import ALL_IMAGES, Autoencoder, SCENARIOS
+from typing import get_args
+
+SATELLITE = CONFIG.satellite
+SATELLITE_CURVES = SATELLITE.label_curves.scheme
+SATELLITE_FIGURES = [
+    name
+    for name, needed in satellite_package.FIGURES.items()
+    if needed <= {*SATELLITE.baselines, *SATELLITE.encoders}
+]
+SATELLITE_SUFFIX = f"_{ALL_IMAGES}"
+
+
+def satellite_raw(dataset):
+    """The raw files of a data set; of a user's own, prepare says what is missing."""
+    if dataset in SATELLITE.local:
+        return sorted(glob(f"{SATELLITE.folder(dataset)}/*"))
+    if dataset in SCENARIOS:
+        folder = SATELLITE.folder(dataset)
+        return [f"{folder}/{name}" for name in ("images.zarr", "soundings", "states.csv")]
+    return [path for source in SATELLITE.sources(dataset) for path in downloads(source)]
+
+
+def satellite_features(dataset, scheme, model):
+    """The latents that a model rests on, if any."""
+    encoder = model.removesuffix(SATELLITE_SUFFIX)
+    if encoder not in SATELLITE.encoders:
+        return []
+    scope = scheme if encoder == model else ALL_IMAGES
+    return f"results/satellite/{dataset}/features/{scope}/{encoder}.parquet"
+
+
+def satellite_encoded(dataset, part):
+    """The latents, weights or losses of all encoders in all the scopes that figures show."""
+    folder, ending = part
+    return expand(
+        "results/satellite/{dataset}/{folder}/{scope}/{encoder}{ending}",
+        dataset=dataset,
+        folder=folder,
+        ending=ending,
+        scope=[SATELLITE_CURVES, ALL_IMAGES],
+        encoder=SATELLITE.encoders,
+    )
+
+
+def satellite_members(model):
+    """The models among which a choice is made: encoders of its own scope."""
+    suffix = model.removeprefix("latent")
+    return [f"{name}{suffix}" for name in SATELLITE.encoders]
+
+
+rule satellite:
+    """The satellite study: scores, figures and finding of every configured data set."""
+    input:
+        expand("results/satellite/{dataset}/finding.txt", dataset=SATELLITE.datasets),
+        expand("results/satellite/{dataset}/figures/scores.svg", dataset=SATELLITE.datasets),
+        expand("results/satellite/{dataset}/model/model.json", dataset=SATELLITE.datasets),
+        "results/satellite/figures/skill.svg",
+    localrule: True
+
+
+rule simulate_satellite:
+    input:
+        code=code("satellite.simulate"),
+    output:
+        images=directory("data/raw/simulated/satellite/{scenario}/images.zarr"),
+        soundings=directory("data/raw/simulated/satellite/{scenario}/soundings"),
+        states="data/raw/simulated/satellite/{scenario}/states.csv",
+        parameters="data/raw/simulated/satellite/{scenario}/parameters.json",
+    log:
+        "logs/satellite/simulated/simulate_{scenario}.log",
+    benchmark:
+        "logs/satellite/simulated/simulate_{scenario}.tsv"
+    wildcard_constraints:
+        scenario="|".join(SCENARIOS.values()),
+    conda:
+        "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
+    threads: CONFIG.training.threads
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=CONFIG.training.gpu,
+    params:
+        folder=subpath(output.states, parent=True),
+        simulation=SATELLITE.simulation,
+        device=CONFIG.training.device,
+        seed=lambda wildcards: seed("satellite", "simulate", wildcards.scenario),
+    message:
+        "Simulate images and soundings: {wildcards.scenario}"
+    shell:
+        "python -m casestudies.satellite.simulate --output {params.folder}"
+        " --scenario {wildcards.scenario} --pixels {params.simulation.pixels}"
+        " --days {params.simulation.days} --noise {params.simulation.noise}"
+        " --swath-gap {params.simulation.swath_gap}"
+        " --label-error {params.simulation.label_error} --device {params.device}"
+        " --threads {threads} --seed {params.seed} 2> {log}"
+
+
+rule prepare_satellite:
+    input:
+        raw=lambda wildcards: satellite_raw(wildcards.dataset),
+        code=code("satellite.prepare"),
+    output:
+        images=directory("results/satellite/{dataset}/images.zarr"),
+        prepared="results/satellite/{dataset}/prepared.parquet",
+    log:
+        "logs/satellite/{dataset}/prepare.log",
+    benchmark:
+        "logs/satellite/{dataset}/prepare.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+        gpu=0,
+    params:
+        raw=lambda wildcards: (
+            [SATELLITE.folder(wildcards.dataset)]
+            if wildcards.dataset in {*SATELLITE.local, *SCENARIOS}
+            else [f"data/raw/{source}" for source in SATELLITE.sources(wildcards.dataset)]
+        ),
+        kind=lambda wildcards: (
+            "local"
+            if wildcards.dataset in SATELLITE.local
+            else "simulated" if wildcards.dataset in SCENARIOS else wildcards.dataset
+        ),
+        options=lambda wildcards: json.dumps(
+            SATELLITE.local[wildcards.dataset].options
+            if wildcards.dataset in SATELLITE.local
+            else {}
+        ),
+    message:
+        "Prepare {wildcards.dataset}: images and labels"
+    shell:
+        "python -m casestudies.satellite.prepare --kind {params.kind} --raw {params.raw:q}"
+        " --options {params.options:q} --images {output.images} --output {output.prepared} 2> {log}"
+
+
+rule encode_satellite:
+    input:
+        images="results/satellite/{dataset}/images.zarr",
+        prepared="results/satellite/{dataset}/prepared.parquet",
+        splits=lambda wildcards: (
+            []
+            if wildcards.scope == ALL_IMAGES
+            else f"results/satellite/{wildcards.dataset}/splits/{wildcards.scope}.parquet"
+        ),
+        code=sorted(
+            {*code("satellite.encode"), *code("satellite.encoders"), *code("satellite.networks")}
+        ),
+    output:
+        features="results/satellite/{dataset}/features/{scope}/{encoder}.parquet",
+        weights="results/satellite/{dataset}/encoders/{scope}/{encoder}.safetensors",
+        curves="results/satellite/{dataset}/features/{scope}/{encoder}_curves.parquet",
+    log:
+        "logs/satellite/{dataset}/encode_{scope}_{encoder}.log",
+    benchmark:
+        "logs/satellite/{dataset}/encode_{scope}_{encoder}.tsv"
+    wildcard_constraints:
+        scope="|".join([*SATELLITE.schemes, ALL_IMAGES]),
+        encoder="|".join(SATELLITE.encoders),
+    conda:
+        "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
+    threads: CONFIG.training.threads
+    resources:
+        mem_mb=4000,
+        runtime=480,
+        gpu=lambda wildcards: (
+            CONFIG.training.gpu if wildcards.encoder in get_args(Autoencoder) else 0
+        ),
+    params:
+        splits=lambda wildcards, input: ["--splits", input.splits] if input.splits else [],
+        gap=lambda wildcards: (
+            0 if wildcards.scope == ALL_IMAGES else SATELLITE.gap(wildcards.scope)
+        ),
+        settings=lambda wildcards: json.dumps(SATELLITE.settings(wildcards.encoder)),
+        training=CONFIG.training,
+        checkpoint=lambda wildcards, output: f"{output.weights}.checkpoints",
+        seed=lambda wildcards: seed(
+            "satellite", "encode", wildcards.dataset, wildcards.scope, wildcards.encoder
+        ),
+    message:
+        "Encode the images of {wildcards.dataset} by {wildcards.encoder}, {wildcards.scope}"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.satellite.encode --images {input.images}"
+        " --prepared {input.prepared} {params.splits} --gap {params.gap}"
+        " --encoder {wildcards.encoder} --settings {params.settings:q} --seed {params.seed}"
+        " --threads {threads} --device {params.training.device}"
+        " --country {params.training.country} --checkpoint {params.checkpoint}"
+        " --checkpoint-every {params.training.checkpoint_every} --output {output.features}"
+        " --weights {output.weights} --curves {output.curves} 2> {log}"
+
+
+rule fit_satellite:
+    input:
+        images="results/satellite/{dataset}/images.zarr",
+        prepared="results/satellite/{dataset}/prepared.parquet",
+        splits="results/satellite/{dataset}/splits/{scheme}.parquet",
+        features=lambda wildcards: satellite_features(
+            wildcards.dataset, wildcards.scheme, wildcards.model
+        ),
+        code=code("satellite.fit"),
+    output:
+        predictions="results/satellite/{dataset}/predictions/{scheme}/{model}.parquet",
+        inner="results/satellite/{dataset}/inner/{scheme}/{model}.parquet",
+        choices="results/satellite/{dataset}/choices/{scheme}/{model}.parquet",
+    log:
+        "logs/satellite/{dataset}/fit_{scheme}_{model}.log",
+    benchmark:
+        "logs/satellite/{dataset}/fit_{scheme}_{model}.tsv"
+    wildcard_constraints:
+        model="|".join(
+            [
+                *SATELLITE.baselines,
+                *(f"{name}({SATELLITE_SUFFIX})?" for name in SATELLITE.encoders),
+            ]
+        ),
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=0,
+    params:
+        features=lambda wildcards, input: (["--features", input.features] if input.features else []),
+        heads=SATELLITE.heads,
+        latent_sizes=SATELLITE.latent_sizes,
+        units=lambda wildcards: SATELLITE.schemes[wildcards.scheme].units,
+        coverage=CONFIG.scores.coverage,
+        seed=lambda wildcards: seed(
+            "satellite", "fit", wildcards.dataset, wildcards.scheme, wildcards.model
+        ),
+    message:
+        "Fit {wildcards.model} on {wildcards.dataset} by {wildcards.scheme}"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.satellite.fit --images {input.images}"
+        " --prepared {input.prepared} --splits {input.splits} {params.features}"
+        " --model {wildcards.model} --heads {params.heads} --latent-sizes {params.latent_sizes}"
+        " --units {params.units} --coverage {params.coverage} --seed {params.seed}"
+        " --output {output.predictions} --inner {output.inner} --choices {output.choices} 2> {log}"
+
+
+rule train_satellite:
+    input:
+        images="results/satellite/{dataset}/images.zarr",
+        prepared="results/satellite/{dataset}/prepared.parquet",
+        splits="results/satellite/{dataset}/splits/{scheme}.parquet",
+        code=code("satellite.train"),
+    output:
+        predictions="results/satellite/{dataset}/predictions/{scheme}/{model}.parquet",
+        inner="results/satellite/{dataset}/inner/{scheme}/{model}.parquet",
+        choices="results/satellite/{dataset}/choices/{scheme}/{model}.parquet",
+        curves="results/satellite/{dataset}/training/{scheme}/{model}.parquet",
+    log:
+        "logs/satellite/{dataset}/train_{scheme}_{model}.log",
+    benchmark:
+        "logs/satellite/{dataset}/train_{scheme}_{model}.tsv"
+    wildcard_constraints:
+        model="cnn",
+    conda:
+        "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
+    threads: CONFIG.training.threads
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=CONFIG.training.gpu,
+    params:
+        units=lambda wildcards: SATELLITE.schemes[wildcards.scheme].units,
+        coverage=CONFIG.scores.coverage,
+        settings=as_json(SATELLITE.cnn),
+        training=CONFIG.training,
+        checkpoint=lambda wildcards, output: f"{output.predictions}.checkpoints",
+        seed=lambda wildcards: seed(
+            "satellite", "train", wildcards.dataset, wildcards.scheme, wildcards.model
+        ),
+    message:
+        "Train {wildcards.model} on {wildcards.dataset} by {wildcards.scheme}"
+    shell:
+        "python -m casestudies.satellite.train --images {input.images}"
+        " --prepared {input.prepared} --splits {input.splits} --settings {params.settings:q}"
+        " --units {params.units} --coverage {params.coverage} --seed {params.seed}"
+        " --threads {threads} --device {params.training.device}"
+        " --country {params.training.country} --checkpoint {params.checkpoint}"
+        " --checkpoint-every {params.training.checkpoint_every} --output {output.predictions}"
+        " --inner {output.inner} --choices {output.choices} --curves {output.curves} 2> {log}"
+
+
+rule combine_satellite:
+    input:
+        prepared="results/satellite/{dataset}/prepared.parquet",
+        predictions=lambda wildcards: expand(
+            "results/satellite/{dataset}/predictions/{scheme}/{model}.parquet",
+            dataset=wildcards.dataset,
+            scheme=wildcards.scheme,
+            model=satellite_members(wildcards.model),
+        ),
+        inner=lambda wildcards: expand(
+            "results/satellite/{dataset}/inner/{scheme}/{model}.parquet",
+            dataset=wildcards.dataset,
+            scheme=wildcards.scheme,
+            model=satellite_members(wildcards.model),
+        ),
+        code=code("evaluation.combine"),
+    output:
+        predictions="results/satellite/{dataset}/predictions/{scheme}/{model}.parquet",
+        inner="results/satellite/{dataset}/inner/{scheme}/{model}.parquet",
+        weights="results/satellite/{dataset}/weights/{scheme}/{model}.parquet",
+    log:
+        "logs/satellite/{dataset}/combine_{scheme}_{model}.log",
+    benchmark:
+        "logs/satellite/{dataset}/combine_{scheme}_{model}.tsv"
+    wildcard_constraints:
+        model=f"latent({SATELLITE_SUFFIX})?",
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        units=lambda wildcards: SATELLITE.schemes[wildcards.scheme].units,
+        coverage=CONFIG.scores.coverage,
+    message:
+        "Choose an encoder for {wildcards.dataset} by {wildcards.scheme}: {wildcards.model}"
+    shell:
+        "python -m casestudies.evaluation.combine --samples {input.prepared}"
+        " --predictions {input.predictions} --inner-predictions {input.inner}"
+        " --method chosen --units {params.units} --coverage {params.coverage}"
+        " --output {output.predictions} --inner {output.inner} --weights {output.weights} 2> {log}"
+
+
+rule curve_satellite:
+    input:
+        images="results/satellite/{dataset}/images.zarr",
+        prepared="results/satellite/{dataset}/prepared.parquet",
+        splits=f"results/satellite/{{dataset}}/splits/{SATELLITE_CURVES}.parquet",
+        features=lambda wildcards: satellite_features(
+            wildcards.dataset, SATELLITE_CURVES, wildcards.model
+        ),
+        code=code("satellite.curve"),
+    output:
+        "results/satellite/{dataset}/curves/{model}.parquet",
+    log:
+        "logs/satellite/{dataset}/curve_{model}.log",
+    benchmark:
+        "logs/satellite/{dataset}/curve_{model}.tsv"
+    conda:
+        "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
+    threads: CONFIG.training.threads
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=lambda wildcards: CONFIG.training.gpu if wildcards.model == "cnn" else 0,
+    params:
+        features=lambda wildcards, input: (["--features", input.features] if input.features else []),
+        heads=SATELLITE.heads,
+        latent_sizes=SATELLITE.latent_sizes,
+        labels=SATELLITE.label_curves.labels,
+        draws=SATELLITE.label_curves.draws,
+        settings=as_json(SATELLITE.cnn),
+        device=CONFIG.training.device,
+        seed=lambda wildcards: seed("satellite", "curve", wildcards.dataset),
+    message:
+        "Fit {wildcards.model} on few labels of {wildcards.dataset}"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.satellite.curve --images {input.images}"
+        " --prepared {input.prepared} --splits {input.splits} {params.features}"
+        " --model {wildcards.model} --heads {params.heads} --latent-sizes {params.latent_sizes}"
+        " --labels {params.labels} --draws {params.draws} --settings {params.settings:q}"
+        " --device {params.device} --threads {threads} --seed {params.seed} --output {output}"
+        " 2> {log}"
+
+
+rule overfit_satellite:
+    input:
+        images="results/satellite/{dataset}/images.zarr",
+        prepared="results/satellite/{dataset}/prepared.parquet",
+        splits=f"results/satellite/{{dataset}}/splits/{SATELLITE_CURVES}.parquet",
+        code=code("satellite.overfit"),
+    output:
+        "results/satellite/{dataset}/overfitting.parquet",
+    log:
+        "logs/satellite/{dataset}/overfit.log",
+    benchmark:
+        "logs/satellite/{dataset}/overfit.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=0,
+    params:
+        seed=lambda wildcards: seed("satellite", "overfit", wildcards.dataset),
+    message:
+        "Regress on raw images of {wildcards.dataset} of growing resolution"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.satellite.overfit --images {input.images}"
+        " --prepared {input.prepared} --splits {input.splits} --seed {params.seed}"
+        " --output {output} 2> {log}"
+
+
+rule summarise_satellite:
+    input:
+        prepared="results/satellite/{dataset}/prepared.parquet",
+        curves=lambda wildcards: expand(
+            "results/satellite/{dataset}/curves/{model}.parquet",
+            dataset=wildcards.dataset,
+            model=SATELLITE.fitted(wildcards.dataset, SATELLITE_CURVES),
+        ),
+        scores="results/satellite/{dataset}/scores.csv",
+        comparisons="results/satellite/{dataset}/comparisons.csv",
+        code=code("satellite.summarise"),
+    output:
+        label_curves="results/satellite/{dataset}/label_curves.csv",
+        label_differences="results/satellite/{dataset}/label_differences.csv",
+        finding=report(
+            "results/satellite/{dataset}/finding.txt",
+            caption="../report/satellite/finding.rst",
+            category="Satellite",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "finding, in words"},
+        ),
+    log:
+        "logs/satellite/{dataset}/summarise.log",
+    benchmark:
+        "logs/satellite/{dataset}/summarise.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        scheme=SATELLITE_CURVES,
+        resamples=CONFIG.scores.bootstrap,
+        confidence=CONFIG.scores.confidence,
+        seed=lambda wildcards: seed("satellite", "summarise", wildcards.dataset),
+    message:
+        "State the finding on {wildcards.dataset}"
+    shell:
+        "python -m casestudies.satellite.summarise --prepared {input.prepared}"
+        " --curves {input.curves} --scores {input.scores} --comparisons {input.comparisons}"
+        " --scheme {params.scheme} --resamples {params.resamples}"
+        " --confidence {params.confidence} --seed {params.seed}"
+        " --label-curves {output.label_curves} --label-differences {output.label_differences}"
+        " --output {output.finding} 2> {log}"
+
+
+rule save_satellite:
+    input:
+        images="results/satellite/{dataset}/images.zarr",
+        prepared="results/satellite/{dataset}/prepared.parquet",
+        splits=f"results/satellite/{{dataset}}/splits/{SATELLITE_CURVES}.parquet",
+        features=expand(
+            "results/satellite/{{dataset}}/features/{scope}/{encoder}.parquet",
+            scope=ALL_IMAGES,
+            encoder=SATELLITE.encoders,
+        ),
+        weights=expand(
+            "results/satellite/{{dataset}}/encoders/{scope}/{encoder}.safetensors",
+            scope=ALL_IMAGES,
+            encoder=SATELLITE.encoders,
+        ),
+        code=code("satellite.save"),
+    output:
+        model="results/satellite/{dataset}/model/model.json",
+        encoder="results/satellite/{dataset}/model/encoder.safetensors",
+        labels="results/satellite/{dataset}/model/labels.safetensors",
+    log:
+        "logs/satellite/{dataset}/save.log",
+    benchmark:
+        "logs/satellite/{dataset}/save.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    params:
+        folder=subpath(output.model, parent=True),
+        heads=SATELLITE.heads,
+        latent_sizes=SATELLITE.latent_sizes,
+        units=SATELLITE.schemes[SATELLITE_CURVES].units,
+        coverage=CONFIG.scores.coverage,
+        seed=lambda wildcards: seed("satellite", "save", wildcards.dataset),
+    message:
+        "Keep a model of {wildcards.dataset} for new images"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.satellite.save --images {input.images}"
+        " --prepared {input.prepared} --splits {input.splits} --features {input.features}"
+        " --weights {input.weights} --heads {params.heads}"
+        " --latent-sizes {params.latent_sizes} --units {params.units}"
+        " --coverage {params.coverage} --seed {params.seed} --output {params.folder} 2> {log}"
+
+
+rule plot_satellite:
+    input:
+        images="results/satellite/{dataset}/images.zarr",
+        prepared="results/satellite/{dataset}/prepared.parquet",
+        scores="results/satellite/{dataset}/scores.csv",
+        predictions=lambda wildcards: predictions("satellite", wildcards.dataset),
+        label_curves="results/satellite/{dataset}/label_curves.csv",
+        label_differences="results/satellite/{dataset}/label_differences.csv",
+        overfitting="results/satellite/{dataset}/overfitting.parquet",
+        features=lambda wildcards: satellite_encoded(wildcards.dataset, ("features", ".parquet")),
+        weights=lambda wildcards: satellite_encoded(wildcards.dataset, ("encoders", ".safetensors")),
+        curves=lambda wildcards: satellite_encoded(
+            wildcards.dataset, ("features", "_curves.parquet")
+        ),
+        code=code("satellite.plot"),
+    output:
+        [
+            report(
+                f"results/satellite/{{dataset}}/figures/{name}.svg",
+                caption=f"../report/satellite/{name}.rst",
+                category="Satellite",
+                subcategory="{dataset}",
+                labels={"data set": "{dataset}", "figure": name.replace("_", " ")},
+            )
+            for name in SATELLITE_FIGURES
+        ],
+    log:
+        "logs/satellite/{dataset}/plot.log",
+    benchmark:
+        "logs/satellite/{dataset}/plot.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+        gpu=0,
+    params:
+        results=subpath(input.scores, parent=True),
+        # The scheme of the label curves first: it is the one that counts.
+        schemes=lambda wildcards: sorted(
+            SATELLITE.schemes_of(wildcards.dataset), key=SATELLITE_CURVES.__ne__
+        ),
+        models=lambda wildcards: SATELLITE.predictors(wildcards.dataset, SATELLITE_CURVES),
+        gap=SATELLITE.gap(SATELLITE_CURVES),
+        figures=SATELLITE_FIGURES,
+    message:
+        "Draw the figures of {wildcards.dataset}"
+    shell:
+        "python -m casestudies.satellite.plot --results {params.results}"
+        " --schemes {params.schemes} --models {params.models} --gap {params.gap}"
+        " --figures {params.figures} --output {params.results}/figures 2> {log}"
+
+
+rule compare_satellite:
+    input:
+        scores=expand("results/satellite/{dataset}/scores.csv", dataset=SATELLITE.datasets),
+        comparisons=expand(
+            "results/satellite/{dataset}/comparisons.csv", dataset=SATELLITE.datasets
+        ),
+        code=code("satellite.compare"),
+    output:
+        report(
+            "results/satellite/figures/skill.svg",
+            caption="../report/satellite/skill.rst",
+            category="Satellite",
+            labels={"data set": "all", "figure": "skill over season and hour"},
+        ),
+    log:
+        "logs/satellite/compare.log",
+    benchmark:
+        "logs/satellite/compare.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        scheme=SATELLITE_CURVES,
+    message:
+        "Draw the skill on all data sets"
+    shell:
+        "python -m casestudies.satellite.compare --scores {input.scores}"
+        " --comparisons {input.comparisons} --scheme {params.scheme} --output {output} 2> {log}"
