@@ -33,6 +33,16 @@ mwas:
   permutations: 3
   bootstrap: 20
   stability: {pairs: 10}
+satellite:
+  simulation: {pixels: 32, days: 60}
+  schemes:
+    blocked: {blocks: 2, gap: 3, inner_folds: 2}
+    random: {folds: 2, inner_folds: 2}
+  encoders: [pca, slow_features, temporal_autoencoder]
+  latent_sizes: [4, 8]
+  temporal_autoencoder: {steps: 20}
+  cnn: {steps: 10}
+  label_curves: {labels: [10, 20], draws: 1}
 """
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from casestudies.mwas import FIGURES
+from casestudies.satellite import FIGURES as SATELLITE_FIGURES
 
 pytestmark = pytest.mark.workflow
 RESULTS = "results/glacier/simulated"
@@ -53,6 +54,22 @@ def test_the_second_study_ends_in_figures_a_finding_and_a_model_for_new_samples(
     known = pd.read_parquet(folder / "simulated/prepared.parquet").set_index("sample")["disease"]
     assert found.between(0, 1).all() and len(found) >= len(known)
     assert found[known.index][known == 1].mean() > found[known.index][known == 0].mean() + 0.05
+
+
+def test_the_third_study_ends_in_figures_a_finding_and_a_model_for_new_images(finished, tmp_path):
+    folder = finished.folder / "results/satellite"
+    drawn = {path.stem for path in (folder / "simulated/figures").iterdir()}
+    assert drawn == set(SATELLITE_FIGURES) and (folder / "figures/skill.svg").is_file()
+    assert "labels" in (folder / "simulated/finding.txt").read_text().splitlines()[0]
+    scores = pd.read_csv(folder / "simulated/scores.csv")
+    assert {"latent", "latent_all_images", "cnn", "oracle"} <= set(scores["model"])
+    output = tmp_path / "predictions.csv"
+    command = [sys.executable, "-m", "casestudies.satellite.predict", "--output", str(output)]
+    command += ["--model", str(folder / "simulated/model")]
+    command += ["--images", str(folder / "simulated/images.zarr")]
+    subprocess.run(command, env=finished.environment, check=True, capture_output=True)
+    found = pd.read_csv(output)
+    assert len(found) == 60 * 9 and (found["lower"] < found["upper"]).all()
 
 
 def test_every_model_has_scores_with_intervals_on_every_scheme(finished):

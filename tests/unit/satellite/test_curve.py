@@ -11,7 +11,8 @@ from casestudies.errors import InputError
 from casestudies.evaluation.splits import make_folds
 from casestudies.satellite.curve import curve, draw_labels, r_squared
 from casestudies.satellite.inputs import read_samples
-from casestudies.satellite.overfit import coarsen, overfit, sides
+from casestudies.satellite.overfit import overfit, sides
+from casestudies.satellite.pixels import coarsen
 from casestudies.tables import read_table
 from tests.unit.satellite.tiny import DAYS, SIDE, given, make_study
 

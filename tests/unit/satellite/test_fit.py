@@ -32,6 +32,7 @@ def run(folder: Path, model: str, to: Path) -> pd.DataFrame:
         ("season", -0.5),
         ("neighbourhood", 0.1),
         ("raw_pixels", 0.5),
+        ("coarse_pixels", 0.1),
         ("oracle", 0.9),
         ("some", 0.8),
         ("some_all_images", 0.8),

@@ -13,9 +13,9 @@ import xarray as xr
 from casestudies.errors import InputError
 from casestudies.satellite.encode import encode
 from casestudies.satellite.images import Channel, Images, ImageWriter
-from casestudies.satellite.inputs import calendar
 from casestudies.satellite.predict import predict, read_model
 from casestudies.satellite.save import save
+from casestudies.satellite.season import calendar
 from casestudies.tables import read_metadata, read_table, write_table
 from tests.unit.satellite.tiny import DAYS, SIDE, make_study
 

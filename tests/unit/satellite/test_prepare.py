@@ -26,6 +26,7 @@ COLUMNS = [
     "sample",
     "time",
     "day",
+    "period",
     "year",
     "frame",
     "season_sin",

@@ -89,7 +89,8 @@ def test_the_latent_is_the_encoder_of_the_least_inner_error_in_each_fold():
 
 
 def score_tables(lower: float = -0.3, upper: float = -0.1) -> tuple[pd.DataFrame, pd.DataFrame]:
-    rows = [("blocked", "latent", 0.6), ("blocked", "season", 0.1), ("random", "latent", 0.8)]
+    rows = [("blocked", "latent", 0.6), ("blocked", "season", 0.1)]
+    rows += [("blocked", "raw_pixels", 0.5), ("random", "raw_pixels", 0.8)]
     scores = pd.DataFrame(rows, columns=["scheme", "model", "estimate"])
     scores = scores.assign(metric="r2", lower=0.4, upper=0.7, samples=80)
     pairs = pd.DataFrame(
@@ -132,21 +133,26 @@ def test_the_finding_says_first_what_wins(tmp_path):
     }
     lines = run(tmp_path, tables).splitlines()
     assert lines[0].startswith("Ozone aloft, 50 labels: ")
-    assert "an encoder in closed form comes first, no network; PCA has R² 0.8" in lines[0]
+    assert "an encoder in closed form comes first, no network: PCA, R² 0.8" in lines[0]
     assert "beats ridge regression on raw pixels" in lines[1]
     assert "is not told apart from the network trained end to end" in lines[1]
-    assert "the ceiling" in lines[2]
+    assert "the latent is below this ceiling (difference -" in lines[2]
     assert "the images lower the error of season and hour" in lines[3]
-    assert "would have claimed R² 0.80 in place of 0.60" in lines[4]
+    assert "would have claimed R² 0.80 of regression on raw pixels in place of 0.50" in lines[4]
     curve = read_table(tmp_path / "label_curves.csv", complete=["model", "labels", "train_r2"])
     assert set(curve["model"]) == {*tables, "latent"} and set(curve["labels"]) == {25, 50}
     pairs = read_table(tmp_path / "label_differences.csv", complete=["difference"])
-    assert set(pairs["reference"]) == {"pca", "cnn", "raw_pixels"}
+    assert set(pairs["reference"]) == {"pca", "cnn", "raw_pixels", "oracle"}
 
 
 def test_a_network_that_wins_is_said_to(tmp_path):
     tables = {"pca": curve_table(0.6, 1, 2.0), "autoencoder": curve_table(0.3, 2, 1.0)}
-    assert "an autoencoder comes first; the autoencoder has R² 0.9" in run(tmp_path, tables)
+    assert "an autoencoder comes first: the autoencoder, R² 0.9" in run(tmp_path, tables)
+
+
+def test_a_latent_above_the_oracle_is_not_said_to_be_below_a_ceiling(tmp_path):
+    text = run(tmp_path, {"pca": curve_table(0.2, 1), "oracle": curve_table(0.6, 2)})
+    assert "it is no ceiling here (difference +" in text and "below" not in text
 
 
 def test_without_skill_the_finding_says_so_first(tmp_path):

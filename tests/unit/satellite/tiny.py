@@ -8,7 +8,7 @@ import pandas as pd
 from casestudies.config.schemes import Blocked
 from casestudies.evaluation.splits import folds_to_table, make_folds
 from casestudies.satellite.images import Channel, ImageWriter
-from casestudies.satellite.inputs import calendar
+from casestudies.satellite.season import calendar
 from casestudies.tables import write_table
 
 DAYS, SIDE = 80, 8

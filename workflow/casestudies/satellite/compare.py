@@ -13,7 +13,16 @@ from casestudies.steps import main
 from casestudies.tables import read_table
 
 REFERENCE = "season"
-SHOWN = ("oracle", "latent", f"latent{SUFFIX}", "pca", "cnn", "raw_pixels", "neighbourhood")
+SHOWN = (
+    "oracle",
+    "latent",
+    f"latent{SUFFIX}",
+    "pca",
+    "cnn",
+    "raw_pixels",
+    "coarse_pixels",
+    "neighbourhood",
+)
 """Models of the figure, as far as they were fitted, from top to bottom."""
 FLOOR = -1.0
 """Where the axis ends."""

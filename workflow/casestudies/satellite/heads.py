@@ -21,9 +21,8 @@ from scipy.linalg import cho_factor, cho_solve, eigh
 
 from casestudies.errors import InputError, nearest
 from casestudies.satellite.pixels import LabelledPixels
+from casestudies.satellite.season import BESIDE
 
-BESIDE = ("season_sin", "season_cos", "hour_sin", "hour_cos")
-"""Columns that every model but the mean may use beside its own predictors."""
 SIZES = (4, 8, 16, 32)
 """Numbers of leading latents to choose from."""
 SCALINGS = ("common", "each")
@@ -31,6 +30,8 @@ SCALINGS = ("common", "each")
 PENALTIES = tuple(np.geomspace(1000, 0.1, 13).round(4).tolist())
 LENGTHS = (1.5, 3.0)
 NOISES = (1.0, 0.2, 0.04)
+"""Few, since label curves fit this grid many hundred times. A label that turns more than once over
+the range of a latent is beyond these lengths, and would ask for many more labels."""
 LINEAR = 0.3
 TREES = (25, 50, 100)
 FEWEST_FOR_TREES = 200
@@ -198,11 +199,13 @@ def _ridge(
     train: np.ndarray, test: np.ndarray, target: np.ndarray, settings: Sequence[Ridge], seed: int
 ) -> np.ndarray:
     centre = target.mean()
-    values, vectors = eigh(train.T @ train, check_finite=False)
-    moments = vectors.T @ (train.T @ (target - centre))
     penalties = np.array([setting.penalty for setting in settings])
+    # The dual form, where there are more predictors than labels.
+    dual = train.shape[1] > len(train)
+    values, vectors = eigh(train @ train.T if dual else train.T @ train, check_finite=False)
+    moments = vectors.T @ (target - centre if dual else train.T @ (target - centre))
     weights = vectors @ (moments[:, None] / (np.maximum(values, 0)[:, None] + penalties))
-    return test @ weights + centre
+    return test @ (train.T @ weights if dual else weights) + centre
 
 
 def _process(
@@ -256,6 +259,44 @@ def _boosting(
 
 
 _FIT = {Ridge: _ridge, Process: _process, Boosting: _boosting}
+
+
+@dataclass(frozen=True)
+class Resolutions:
+    """Regression on the pixels of coarsened images; the resolution is a setting, too.
+
+    Parameters
+    ----------
+    tables
+        By pixels a side the predictors of every sample; a row's column ``row`` is its position.
+    families
+        By pixels a side the heads.
+    """
+
+    tables: dict[int, pd.DataFrame]
+    families: dict[int, Regression]
+
+    @property
+    def settings(self) -> tuple[tuple[int, Setting], ...]:
+        """What the inner folds choose from, the coarsest first."""
+        return tuple((side, one) for side, f in self.families.items() for one in f.settings)
+
+    def predict(
+        self,
+        train: pd.DataFrame,
+        target: np.ndarray,
+        test: pd.DataFrame,
+        settings: Sequence[tuple[int, Setting]],
+        seed: int,
+    ) -> np.ndarray:
+        """Fit and predict, as in :class:`casestudies.evaluation.nested.Model`."""
+        predicted = np.empty((len(test), len(settings)))
+        for side in dict.fromkeys(side for side, _ in settings):
+            wanted = [k for k, setting in enumerate(settings) if setting[0] == side]
+            a, b = (self.tables[side].iloc[rows["row"].to_numpy()] for rows in (train, test))
+            chosen = [settings[k][1] for k in wanted]
+            predicted[:, wanted] = self.families[side].predict(a, target, b, chosen, seed)
+        return predicted
 
 
 @dataclass(frozen=True)

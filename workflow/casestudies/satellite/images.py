@@ -249,7 +249,7 @@ class Images:
         return values
 
     def batches(self, frames: np.ndarray, megabytes: float = 64) -> Iterator[np.ndarray]:
-        """Yield the positions ``frames`` in their order, in parts whose values fill ``megabytes``."""
+        """Yield positions of frames in their order, in parts whose values fill ``megabytes``."""
         size = max(1, int(megabytes * 1e6 // (4 * np.prod(self.shape[1:]))))
         for start in range(0, len(frames), size):
             yield np.asarray(frames[start : start + size])

@@ -11,19 +11,22 @@ import pandas as pd
 from casestudies.errors import InputError
 from casestudies.evaluation.nested import Model
 from casestudies.satellite.heads import (
-    BESIDE,
     SCALINGS,
     Mean,
     PixelRidge,
+    Resolutions,
     latent_columns,
     regression,
 )
 from casestudies.satellite.images import Images
-from casestudies.satellite.pixels import LabelledPixels
+from casestudies.satellite.pixels import LabelledPixels, coarse
+from casestudies.satellite.season import BESIDE
 from casestudies.tables import read_metadata, read_table
 
-BASELINES = ("mean", "season", "neighbourhood", "raw_pixels", "oracle")
+BASELINES = ("mean", "season", "neighbourhood", "raw_pixels", "coarse_pixels", "oracle")
 """Models that need no encoder; any other name is that of an encoder's features."""
+SIDES = (3, 6, 12)
+"""Resolutions of coarse_pixels, pixels a side."""
 RINGS = (0.04, 0.1, 0.2, 0.35, 0.6)
 """Outer radii of the rings about the station, as fractions of the image's shorter side."""
 
@@ -60,21 +63,6 @@ def read_samples(prepared: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     return samples, read_metadata(prepared)
 
 
-def calendar(times: np.ndarray) -> pd.DataFrame:
-    """Return the columns BESIDE of frames, as the prepared table has them.
-
-    Parameters
-    ----------
-    times
-        datetime64, UTC, shape (n,).
-    """
-    moments = pd.DatetimeIndex(times)
-    season = 2 * np.pi * (moments.day_of_year - 1 + moments.hour / 24).to_numpy() / 365.25
-    hour = 2 * np.pi * (moments.hour + moments.minute / 60).to_numpy() / 24
-    values = (np.sin(season), np.cos(season), np.sin(hour), np.cos(hour))
-    return pd.DataFrame(dict(zip(BESIDE, values, strict=True)))
-
-
 def make_inputs(
     name: str,
     samples: pd.DataFrame,
@@ -91,7 +79,7 @@ def make_inputs(
     samples, about
         See :func:`read_samples`.
     images
-        The image series; only ``neighbourhood`` and ``raw_pixels`` read it.
+        The image series; only ``neighbourhood`` and those on pixels read it.
     features
         Latents of every frame; None for BASELINES.
     heads
@@ -113,6 +101,8 @@ def make_inputs(
         case "raw_pixels":
             pixels = LabelledPixels(Images(images), samples["frame"].to_numpy())
             return Inputs(PixelRidge(pixels), {-1: beside.assign(row=np.arange(len(samples)))})
+        case "coarse_pixels":
+            return _coarse(samples, Images(images), heads)
         case "neighbourhood":
             values = _neighbourhood(samples, about, Images(images))
         case "oracle":
@@ -126,6 +116,19 @@ def _beside(samples: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
     columns = [f"z{k}" for k in range(values.shape[1])]
     found = pd.DataFrame(values, columns=columns, index=samples.index)
     return pd.concat([samples[list(BESIDE)], found], axis=1)
+
+
+def _coarse(samples: pd.DataFrame, images: Images, heads: Sequence[str]) -> Inputs:
+    # Trees on hundreds of pixels and as few labels would take long and find little.
+    heads = [head for head in heads if head != "gradient_boosting"]
+    tables = {}
+    for side, values in coarse(images, samples["frame"].to_numpy(), SIDES).items():
+        tables[side] = _beside(samples, values)
+    families = {
+        side: regression(heads, table.shape[1] - len(BESIDE)) for side, table in tables.items()
+    }
+    rows = pd.DataFrame({"row": np.arange(len(samples))})
+    return Inputs(Resolutions(tables, families), {-1: rows})
 
 
 def _neighbourhood(samples: pd.DataFrame, about: dict[str, Any], images: Images) -> np.ndarray:

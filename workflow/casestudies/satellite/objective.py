@@ -35,7 +35,7 @@ def make_optimizer(
         {"params": [w for w in weights if w.ndim > 1], "weight_decay": weight_decay},
         {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, learning_rate)
+    return torch.optim.AdamW(groups, learning_rate, fused=True)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, highest: float, step: int, steps: int) -> None:

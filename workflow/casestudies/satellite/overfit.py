@@ -20,6 +20,7 @@ from casestudies.satellite.curve import r_squared
 from casestudies.satellite.heads import scaled
 from casestudies.satellite.images import Images
 from casestudies.satellite.inputs import read_samples
+from casestudies.satellite.pixels import coarse
 from casestudies.steps import main, progress
 from casestudies.tables import write_table
 
@@ -69,29 +70,6 @@ def sides(shape: tuple[int, int]) -> list[int]:
     return sorted({side for side in steps if side < full} | {full})
 
 
-def coarsen(values: np.ndarray, side: int) -> np.ndarray:
-    """Return means over valid pixels of ``side`` × ``side`` cells of nearly equal size.
-
-    Parameters
-    ----------
-    values
-        Shape (n, channels, y, x), NaN where missing.
-
-    Returns
-    -------
-    Shape (n, channels, side, side), NaN where a cell has no valid pixel.
-    """
-    valid = ~np.isnan(values)
-    total, count = np.where(valid, values, 0).astype(float), valid.astype(float)
-    for axis in (2, 3):
-        size = values.shape[axis]
-        starts = np.arange(min(side, size)) * size // min(side, size)
-        total = np.add.reduceat(total, starts, axis=axis)
-        count = np.add.reduceat(count, starts, axis=axis)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(count > 0, total / count, np.nan)
-
-
 def overfit(*, images: Path, prepared: Path, splits: Path, seed: int, output: Path) -> None:
     """Regress on labelled images of growing resolution; keep the error in training and testing.
 
@@ -112,15 +90,9 @@ def overfit(*, images: Path, prepared: Path, splits: Path, seed: int, output: Pa
     samples, _ = read_samples(prepared)
     series = Images(images)
     folds = read_folds(splits, samples)
-    frames, rows = np.unique(samples["frame"].to_numpy(), return_inverse=True)
-    parts: dict[int, list[np.ndarray]] = {side: [] for side in sides(series.shape[2:])}
-    for batch in series.batches(frames):
-        values = series.read(batch)
-        for side, done in parts.items():
-            done.append(coarsen(values, side).astype(np.float32).reshape(len(batch), -1))
+    levels = coarse(series, samples["frame"].to_numpy(), sides(series.shape[2:]))
     tables = []
-    for side, done in progress(parts.items(), "resolutions", len(parts)):
-        values = np.concatenate(done)[rows]
+    for side, values in progress(levels.items(), "resolutions", len(levels)):
         for method, penalties in METHODS.items():
             model = PixelRegression(values, penalties)
             table = _errors(model, samples["label"].to_numpy(), folds, seed)

@@ -7,6 +7,7 @@ so that memory is bounded whatever its size.
 """
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,49 @@ class LabelledPixels:
         if scale > 0:
             total /= scale
         return total[:known], total[known:]
+
+
+def coarse(images: Images, frames: np.ndarray, sides: Sequence[int]) -> dict[int, np.ndarray]:
+    """Return the values of frames at several resolutions, read once.
+
+    Parameters
+    ----------
+    frames
+        Position of each label's frame, shape (n,); several labels may share one.
+    sides
+        Pixels a side.
+
+    Returns
+    -------
+    By side, float32 of shape (n, channels × side × side), NaN where a cell has no valid pixel.
+    """
+    known, rows = np.unique(np.asarray(frames), return_inverse=True)
+    parts: dict[int, list[np.ndarray]] = {side: [] for side in sides}
+    for batch in images.batches(known):
+        values = images.read(batch)
+        for side, done in parts.items():
+            done.append(coarsen(values, side).astype(np.float32).reshape(len(batch), -1))
+    return {side: np.concatenate(done)[rows] for side, done in parts.items()}
+
+
+def coarsen(values: np.ndarray, side: int) -> np.ndarray:
+    """Return means over valid pixels of ``side`` × ``side`` cells of nearly equal size.
+
+    Parameters
+    ----------
+    values
+        Shape (n, channels, y, x), NaN where missing.
+
+    Returns
+    -------
+    Shape (n, channels, side, side), NaN where a cell has no valid pixel.
+    """
+    valid = ~np.isnan(values)
+    total, count = np.where(valid, values, 0).astype(float), valid.astype(float)
+    for axis in (2, 3):
+        size = values.shape[axis]
+        starts = np.arange(min(side, size)) * size // min(side, size)
+        total = np.add.reduceat(total, starts, axis=axis)
+        count = np.add.reduceat(count, starts, axis=axis)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(count > 0, total / count, np.nan)

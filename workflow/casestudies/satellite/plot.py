@@ -38,6 +38,8 @@ SHOWN = ("season", "raw_pixels", "cnn", "latent")
 """Models whose predictions are shown one by one."""
 BANDED = ("latent", "raw_pixels", "cnn", "oracle")
 """Models of the label curves with a band; more bands would hide each other."""
+WHOLE = ("latent", "autoencoder")
+"""Encoders whose label curves are also drawn for all images; more would hide each other."""
 RIVALS = ("raw_pixels", "cnn", "pca")
 """Models that the latent is compared with, label by label."""
 FLOOR = -0.5
@@ -196,7 +198,8 @@ def label_curves(results: Results, path: Path) -> None:
         complete=["model", "reference", "labels", "difference"],
         columns=["lower", "upper"],
     )
-    models = [n for m in MODELS for n in (m, m + SUFFIX) if n in set(table["model"])]
+    known = set(table["model"])
+    models = [n for m in MODELS for n in (m, m + SUFFIX) if n in known and (n == m or m in WHOLE)]
     with figure(path, 1, 2, (12.4, 5.4), width_ratios=[1.5, 1]) as (drawing, axes):
         main, side = axes
         ends = {}

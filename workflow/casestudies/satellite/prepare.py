@@ -4,9 +4,10 @@
 labelled or not, in its own units; what was not observed is missing. ``prepared.parquet`` has a row
 per label, ascending in time: ``sample``, ``time`` of the frame, ``day`` (since the first frame),
 ``period`` (fortnight, the independent unit of scores), ``year``, ``frame`` (position in
-images.zarr), ``season_sin``, ``season_cos``, ``hour_sin``, ``hour_cos``, the true ``state_*`` where they are known, and ``label``. A label belongs to the frame
-nearest in time, if that is near enough; of several labels of one frame the nearest is kept, so that
-no frame stands on both sides of a split. What is left out is counted, in the log and the metadata.
+images.zarr), ``season_sin``, ``season_cos``, ``hour_sin``, ``hour_cos``, the true ``state_*`` where
+they are known, and ``label``. A label belongs to the frame nearest in time, if that is near enough;
+of several labels of one frame the nearest is kept, so that no frame stands on both sides of a
+split. What is left out is counted, in the log and the metadata.
 
 Data of one's own (kind ``local``)
 ----------------------------------
@@ -68,6 +69,7 @@ from casestudies.satellite.readers.labels import (
 )
 from casestudies.satellite.readers.opening import files
 from casestudies.satellite.readers.soundings import Sounding
+from casestudies.satellite.season import calendar
 from casestudies.steps import main, progress
 from casestudies.tables import read_table, write_table
 
@@ -318,8 +320,6 @@ def assemble(
             )
         values = np.log(values)
     moments = pd.DatetimeIndex(times[frame])
-    season = 2 * np.pi * (moments.day_of_year - 1 + moments.hour / 24).to_numpy() / 365.25
-    hour = 2 * np.pi * (moments.hour + moments.minute / 60).to_numpy() / 24
     table = pd.DataFrame(
         {
             "sample": moments.strftime("%Y%m%dT%H%M%S"),
@@ -328,12 +328,9 @@ def assemble(
             "period": ((times[frame] - times[0]) // PERIOD).astype(np.int64),
             "year": moments.year.to_numpy(),
             "frame": frame,
-            "season_sin": np.sin(season),
-            "season_cos": np.cos(season),
-            "hour_sin": np.sin(hour),
-            "hour_cos": np.cos(hour),
         }
     )
+    table = pd.concat([table, calendar(times[frame])], axis=1)
     if states is not None:
         names = [name for name in states if name.startswith("state_")]
         table[names] = states[names].to_numpy()[frame]

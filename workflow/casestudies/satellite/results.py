@@ -38,6 +38,7 @@ MODELS: dict[str, tuple[str, str, str]] = {
     "pca": ("PCA", ORANGE, "^"),
     "cnn": ("CNN, end to end", VERMILION, "P"),
     "raw_pixels": ("raw pixels", BLUE, "X"),
+    "coarse_pixels": ("coarse pixels", BLUE, "p"),
     "neighbourhood": ("neighbourhood", BLUE, "h"),
     "season": ("season and hour", GREY, "d"),
     "mean": ("mean", GREY, "|"),

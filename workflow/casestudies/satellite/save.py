@@ -22,7 +22,6 @@ from casestudies.evaluation.nested import nested_cross_validation
 from casestudies.evaluation.splits import Fold, read_folds
 from casestudies.files import write_json, writing
 from casestudies.satellite.heads import (
-    BESIDE,
     Boosting,
     Process,
     Ridge,
@@ -31,6 +30,7 @@ from casestudies.satellite.heads import (
 )
 from casestudies.satellite.images import Images
 from casestudies.satellite.inputs import Inputs, make_inputs, read_samples
+from casestudies.satellite.season import BESIDE
 from casestudies.steps import main
 from casestudies.tables import read_metadata
 

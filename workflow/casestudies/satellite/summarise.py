@@ -15,7 +15,17 @@ from casestudies.tables import read_metadata, read_table, write_table, writing
 
 ALL = "_all_images"
 LATENT = ("latent", f"latent{ALL}")
-REFERENCES = ("raw_pixels", "cnn", "pca", "random_features", "neighbourhood", "season")
+LECTURE = f"autoencoder{ALL}"
+"""The model of the lecture's claim."""
+REFERENCES = (
+    "raw_pixels",
+    "cnn",
+    "coarse_pixels",
+    "pca",
+    "random_features",
+    "neighbourhood",
+    "season",
+)
 CLOSED = ("pca", "slow_features", "random_features", "slow_random_features")
 FEW = 50
 """Labels of which the finding speaks, if the curves have them."""
@@ -23,6 +33,7 @@ FEW = 50
 NAMES = {
     "latent": "the latent",
     "raw_pixels": "ridge regression on raw pixels",
+    "coarse_pixels": "regression on coarse pixels",
     "cnn": "the network trained end to end",
     "pca": "PCA",
     "random_features": "random convolutional features",
@@ -133,8 +144,8 @@ class Curves:
         """Return model, reference, difference (of R², model less reference), lower, upper."""
         rows = [
             (model, reference, *self._row(self._values[model] - self._values[reference]))
-            for model in LATENT
-            for reference in (*REFERENCES, "latent")
+            for model in (*LATENT, LECTURE)
+            for reference in (*REFERENCES, f"pca{ALL}", "oracle", "latent")
             if model in self._values and reference in self._values and model != reference
         ]
         return pd.DataFrame(rows, columns=["model", "reference", "difference", "lower", "upper"])
@@ -242,8 +253,9 @@ def finding(
     pairs = differences[differences["labels"] == count].set_index(["model", "reference"])
     lines = [
         _headline(at, count, str(about.get("long_name", "the label"))),
+        *_claim(at, pairs, count),
         *_against(at, pairs, count),
-        *_ceiling(at, count),
+        *_ceiling(at, pairs, count),
         *_beyond_season(scores, comparisons, scheme),
         *_leak(scores, scheme),
     ]
@@ -286,7 +298,24 @@ def _headline(at: pd.DataFrame, count: int, label: str) -> str:
         kind = "learning from the labelled images alone comes first"
     else:
         kind = "an autoencoder comes first"
-    return f"{told}: {kind}; {_name(best)} has R² {_interval(row)} on held-out times."
+    return f"{told}: {kind}: {_name(best)}, R² {_interval(row)} on held-out times."
+
+
+def _claim(at: pd.DataFrame, pairs: pd.DataFrame, count: int) -> list[str]:
+    """Return how the autoencoder on all images, as in the lecture, compares with no encoder."""
+    known = [name for name in ("raw_pixels", "cnn", f"pca{ALL}") if (LECTURE, name) in pairs.index]
+    if not known:
+        return []
+    parts = [
+        f"{_verdict(pairs.loc[(LECTURE, name)])} {_name(name)} (difference "
+        f"{_interval(pairs.loc[(LECTURE, name)], 'difference')})"
+        for name in known
+    ]
+    return [
+        f"The lecture's way, a plain autoencoder fitted to all images and a regression from its "
+        f"latent, has R² {_interval(at.loc[LECTURE])} with {count} labels; it "
+        f"{_listed(parts, ';')}."
+    ]
 
 
 def _against(at: pd.DataFrame, pairs: pd.DataFrame, count: int) -> list[str]:
@@ -317,13 +346,22 @@ def _against(at: pd.DataFrame, pairs: pd.DataFrame, count: int) -> list[str]:
     return lines
 
 
-def _ceiling(at: pd.DataFrame, count: int) -> list[str]:
+def _ceiling(at: pd.DataFrame, pairs: pd.DataFrame, count: int) -> list[str]:
+    """Return how far the latent is from the truth: a ceiling only as far as a head can learn it."""
     if "oracle" not in at.index:
         return []
-    return [
-        f"Known exactly, the states that made the images would give R² "
-        f"{_interval(at.loc['oracle'])} with {count} labels: the ceiling."
-    ]
+    text = (
+        f"With the states that made the images in place of the latent, {count} labels give R² "
+        f"{_interval(at.loc['oracle'])}"
+    )
+    if ("latent", "oracle") not in pairs.index:
+        return [f"{text}."]
+    pair = pairs.loc[("latent", "oracle")]
+    verdict = {
+        "loses to": "the latent is below this ceiling",
+        "beats": "the latent is above it, so that it is no ceiling here",
+    }.get(_verdict(pair), "the latent is not told apart from it")
+    return [f"{text}; {verdict} (difference {_interval(pair, 'difference')})."]
 
 
 def _beyond_season(scores: pd.DataFrame, comparisons: pd.DataFrame, scheme: str) -> list[str]:
@@ -348,13 +386,15 @@ def _beyond_season(scores: pd.DataFrame, comparisons: pd.DataFrame, scheme: str)
 
 
 def _leak(scores: pd.DataFrame, scheme: str) -> list[str]:
-    """Return what random folds would have claimed."""
+    """Return what random folds would have claimed of regression on raw pixels."""
     skill = scores[scores["metric"] == "r2"].set_index(["scheme", "model"])["estimate"]
-    if scheme == "random" or not {("random", "latent"), (scheme, "latent")} <= set(skill.index):
+    known = {("random", "raw_pixels"), (scheme, "raw_pixels")} <= set(skill.index)
+    if scheme == "random" or not known:
         return []
     return [
         f"Random folds, which let neighbours in time into the training, would have claimed R² "
-        f"{skill['random', 'latent']:.2f} in place of {skill[scheme, 'latent']:.2f}."
+        f"{skill['random', 'raw_pixels']:.2f} of regression on raw pixels in place of "
+        f"{skill[scheme, 'raw_pixels']:.2f}."
     ]
 
 

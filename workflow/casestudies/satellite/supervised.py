@@ -22,15 +22,14 @@ from casestudies.satellite.architectures import ConvolutionalEncoder, Geometry
 from casestudies.satellite.images import Images
 from casestudies.satellite.loader import Decoder, held
 from casestudies.satellite.objective import evaluation_steps, make_optimizer, seen, with_mask
+from casestudies.satellite.season import BESIDE
 from casestudies.satellite.standardise import Standardiser
 from casestudies.steps import progress
 from casestudies.training.checkpoint import Checkpoint, fingerprint
 from casestudies.training.device import set_threads
 
-BESIDE = ("season_sin", "season_cos", "hour_sin", "hour_cos")
-"""What the network is given beside the image."""
 _PIXELS = 1 << 22  # of a batch's images together: bounds memory where frames are large
-_EVALUATIONS = 10
+_EVALUATIONS = 5
 
 
 class CnnSettings(BaseModel):
@@ -43,8 +42,8 @@ class CnnSettings(BaseModel):
     features: PositiveInt = 32
     """Outputs of the encoder, from which the head is linear."""
     steps: PositiveInt = 100
-    """Most gradient steps; a tenth, two tenths, … of it are tried."""
-    batch: PositiveInt = 32
+    """Most gradient steps; a fifth, two fifths, … of it are tried."""
+    batch: PositiveInt = 16
     """Labels of a step."""
     learning_rate: PositiveFloat = 1e-3
     weight_decay: float = Field(default=0.1, ge=0)
@@ -134,12 +133,11 @@ def train_path(
             return network(with_mask(values, seen(valid)), beside).float()
 
     def predictions() -> np.ndarray:
-        parts = range(0, len(queries.frames), size)
+        parts = np.array_split(
+            np.arange(len(queries.frames)), -(-len(queries.frames) // (4 * size))
+        )
         with torch.no_grad():
-            found = [
-                output(queries.take(np.arange(k, min(k + size, len(queries.frames)))))
-                for k in parts
-            ]
+            found = [output(queries.take(part)) for part in parts]
         return torch.cat(found).cpu().numpy().astype(float) * spread + centre
 
     rng = np.random.default_rng(seed)

@@ -5,7 +5,8 @@ from pathlib import Path
 from casestudies.evaluation.conformal import add_intervals
 from casestudies.evaluation.splits import read_folds
 from casestudies.satellite.images import Images
-from casestudies.satellite.supervised import BESIDE, cross_validate_cnn, parse_settings
+from casestudies.satellite.season import BESIDE
+from casestudies.satellite.supervised import cross_validate_cnn, parse_settings
 from casestudies.steps import main
 from casestudies.tables import read_table, write_table
 from casestudies.training.checkpoint import remove_checkpoints
