@@ -2,27 +2,10 @@
 
 Many were set or moved until gross statistics (means, spreads, shares of variance, correlations)
 came near those of the published ALPGM set; the two sets are therefore not independent. No value was
-chosen by the score of a statistical model.
+chosen by the score of a statistical model. "gross" and "adjusted" refer to those statistics.
 """
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A number of the simulation, with what it rests on.
-
-    ``basis`` is "literature" (the source was looked up), "unchecked" (literature cited from memory:
-    look it up before quoting it), "gross" (set to gross statistics of the published ALPGM set),
-    "adjusted" (begun from another value, then moved to the gross statistics), "assumption" or
-    "convention".
-    """
-
-    value: float
-    unit: str
-    basis: str
-    source: str
-
+from casestudies.parameters import Parameter, values
 
 # fmt: off
 PARAMETERS: dict[str, Parameter] = {
@@ -132,7 +115,7 @@ PARAMETERS: dict[str, Parameter] = {
         0.15, "1", "assumption", "compare Vernay et al. 2022"),
 }
 # fmt: on
-VALUES: dict[str, float] = {name: parameter.value for name, parameter in PARAMETERS.items()}
+VALUES = values(PARAMETERS)
 
 REFERENCES = (
     "Bardossy and Plate 1992, Water Resour. Res. 28",

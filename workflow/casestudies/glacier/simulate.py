@@ -9,7 +9,6 @@ published data go through the same steps. Beside them ``truth.parquet`` keeps wh
 The physics is in ``climate`` and ``balance``; ``parameters`` says what each value rests on.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +27,9 @@ from casestudies.glacier.climate import (
     reanalyse,
 )
 from casestudies.glacier.parameters import PARAMETERS, REFERENCES, VALUES
+from casestudies.parameters import write_parameters
 from casestudies.steps import main
-from casestudies.tables import write_json, write_table, writing
+from casestudies.tables import write_table, writing
 
 WINDS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 INVENTORIES = (1967, 1985, 2003, 2015)
@@ -337,11 +337,7 @@ def simulate(
     measured = balance + observation_noise * for_observer.standard_normal(balance.shape)
     _write_balances(np.where(known, measured, np.nan), output / "SMB_raw_temporal.csv")
     _write_truth(ice, history, years, output / "truth.parquet")
-    parameters = {name: asdict(parameter) for name, parameter in PARAMETERS.items()}
-    write_json(
-        {"options": options, "parameters": parameters, "references": list(REFERENCES)},
-        output / "parameters.json",
-    )
+    write_parameters(output / "parameters.json", options, PARAMETERS, references=list(REFERENCES))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ species, and cases are older than controls, in the first cohort much older: whoe
 finds the confounded species. Sex and body mass index change no species.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +32,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from casestudies.errors import InputError
+from casestudies.parameters import Parameter, values, write_parameters
 from casestudies.steps import main
-from casestudies.tables import write_json, write_table, writing
+from casestudies.tables import write_table, writing
 
 Array = NDArray[np.float64]
 
@@ -46,22 +47,9 @@ _REFERENCE_AGE = 55.0
 # -------------------------------------------------------------------------------- parameters
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """A number of the simulation, with what it rests on.
-
-    ``basis`` is "gross" (set to gross statistics of the published tables of Pasolli et al. 2016 and
-    of the colorectal-cancer cohorts), "adjusted" (begun from another value, then moved until the
-    simulated tables or the AUCs came near the published ones), or "assumption". None is taken
-    from a paper.
-    """
-
-    value: float
-    unit: str
-    basis: str
-    source: str
-
-
+# "gross": set to gross statistics of the published tables of Pasolli et al. 2016 and of the
+# colorectal-cancer cohorts. "adjusted": moved until the simulated tables or the AUCs came near the
+# published ones. No value is taken from a paper.
 # fmt: off
 PARAMETERS: dict[str, Parameter] = {
     # Species
@@ -111,7 +99,7 @@ PARAMETERS: dict[str, Parameter] = {
     "missing_bmi": Parameter(0.08, "1", "assumption", ""),
 }
 # fmt: on
-VALUES: dict[str, float] = {name: parameter.value for name, parameter in PARAMETERS.items()}
+VALUES = values(PARAMETERS)
 
 COUNTRIES = ("AUT", "CHN", "DEU", "FRA", "ITA", "JPN", "SWE", "USA", "ESP", "DNK")
 
@@ -464,8 +452,7 @@ def simulate(
         }
     )
     write_table(truth, output / "truth.csv")
-    parameters = {name: asdict(parameter) for name, parameter in PARAMETERS.items()}
-    write_json({"options": options, "parameters": parameters}, output / "parameters.json")
+    write_parameters(output / "parameters.json", options, PARAMETERS)
 
 
 if __name__ == "__main__":

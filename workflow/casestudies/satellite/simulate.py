@@ -39,7 +39,7 @@ where none is; folds with a gap do not.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import NormalDist
@@ -50,9 +50,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from casestudies.errors import InputError, nearest
+from casestudies.parameters import Parameter, values, write_parameters
 from casestudies.satellite.images import Channel, ImageWriter
 from casestudies.steps import main, progress
-from casestudies.tables import write_json, write_table, writing
+from casestudies.tables import write_table, writing
 
 if TYPE_CHECKING:
     import torch
@@ -68,21 +69,9 @@ BATCH_VALUES = 1 << 21  # of an image batch that is in memory at a time, at leas
 # -------------------------------------------------------------------------------- parameters
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """A number of the simulation, with what it rests on.
-
-    ``basis`` is "adjusted" (set in trials with models like those of this study, so that the
-    scenario shows what it is for: the data can decide a claim, they cannot support it), "gross"
-    (near the gross statistics of the published soundings of Melbourne) or "assumption".
-    """
-
-    value: float
-    unit: str
-    basis: str
-    source: str = ""
-
-
+# "adjusted": set in trials with models like those of this study, so that the scenario shows what it
+# is for: the data can decide a claim, they cannot support it. "gross": near the gross statistics of
+# the published soundings of Melbourne.
 # fmt: off
 PARAMETERS: dict[str, Parameter] = {
     # Place
@@ -150,7 +139,7 @@ PARAMETERS: dict[str, Parameter] = {
     "level_error": Parameter(0.03, "log", "assumption", "sd, independent from level to level"),
 }
 # fmt: on
-VALUES: dict[str, float] = {name: parameter.value for name, parameter in PARAMETERS.items()}
+VALUES = values(PARAMETERS)
 
 STATION = (  # latitude and longitude, degrees
     round(VALUES["north"] - VALUES["station_y"] * (VALUES["north"] - VALUES["south"]), 4),
@@ -839,21 +828,19 @@ def simulate(
     table["label"] = labels
     write_table(table, output / "states.csv")
     meanings = (Tracers if scenario == "tracer" else Plume).states
-    parameters = {name: asdict(parameter) for name, parameter in PARAMETERS.items()}
     memory = {"value": list(_PLUME_STATES.values()), "unit": "h", "basis": "assumption"}
-    write_json(
-        {
-            "options": options,
-            "parameters": {**parameters, "plume_memory": {**memory, "source": "state by state"}},
-            "states": {f"state_{k}": meaning for k, meaning in enumerate(meanings)},
-            "label": {
-                "long_name": "ozone between 500 and 200 hPa",
-                "units": "DU",
-                "layer": {"bottom": LAYER[0], "top": LAYER[1], "units": "hPa"},
-            },
-            "station": {"latitude": STATION[0], "longitude": STATION[1]},
-        },
+    write_parameters(
         output / "parameters.json",
+        options,
+        PARAMETERS,
+        plume_memory={**memory, "source": "state by state"},
+        states={f"state_{k}": meaning for k, meaning in enumerate(meanings)},
+        label={
+            "long_name": "ozone between 500 and 200 hPa",
+            "units": "DU",
+            "layer": {"bottom": LAYER[0], "top": LAYER[1], "units": "hPa"},
+        },
+        station={"latitude": STATION[0], "longitude": STATION[1]},
     )
 
 
