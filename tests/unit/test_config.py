@@ -86,3 +86,27 @@ def test_the_configuration_names_every_model_figure_and_network():
     assert {*get_args(Model), *get_args(Network), "chosen", "stack"} == set(plot.MODELS)
     for name in FIGURES:
         assert (ROOT / f"workflow/report/glacier/{name}.rst").is_file()
+
+
+def test_the_linear_choice_is_among_models_that_choose_no_transform():
+    assert load({}).mwas.linear == [
+        "ridge_log",
+        "ridge_clr",
+        "ridge_proportion",
+        "lasso_log",
+        "lasso_clr",
+    ]
+
+
+def test_leaving_out_years_takes_several():
+    study = load({"satellite": {"datasets": ["simulated", "mauna-loa-ozone"]}}).satellite
+    assert study.schemes_of("simulated") == ["blocked", "random"]
+    assert study.schemes_of("mauna-loa-ozone") == ["blocked", "random", "loyo"]
+    assert "oracle" in study.fitted("simulated", "blocked")
+    assert "oracle" not in study.fitted("mauna-loa-ozone", "blocked")
+    assert study.fitted("simulated", "random") == [
+        "season",
+        "raw_pixels",
+        "coarse_pixels",
+        "pca_all_images",
+    ]

@@ -9,6 +9,7 @@ from casestudies.config.schemes import (
     Forward,
     LeaveGroupsOut,
     LeaveOneGroupOut,
+    RandomKFold,
     RepeatedKFold,
 )
 from casestudies.errors import InputError
@@ -21,6 +22,7 @@ SCHEMES = {
     "lsygo": LeaveGroupsOut(groups=("glacier", "year"), parts=(3, 4), inner_folds=3),
     "forward": Forward(time="year", cuts=[2008, 2011], gap=1, inner_folds=3),
     "blocked": Blocked(time="year", blocks=4, gap=1, inner_folds=3),
+    "random": RandomKFold(folds=4, inner_folds=3),
 }
 
 
@@ -58,6 +60,20 @@ def test_each_group_is_tested_once():
     assert sorted(tested) == list(range(len(frame)))  # unobserved rows are predicted, too
     inner = np.concatenate([test for _, test in folds[0].inner])
     assert sorted(inner) == sorted(folds[0].train)
+
+
+def test_random_folds_test_every_observed_sample_once():
+    frame = table()
+    folds = make_folds(frame, "balance", SCHEMES["random"], 1)
+    tested = np.concatenate([fold.test for fold in folds])
+    assert sorted(tested) == list(np.flatnonzero(frame["balance"].notna()))
+    for fold in folds:
+        assert sorted([*fold.train, *fold.test]) == sorted(tested)
+
+
+def test_the_independent_unit_of_blocks_may_be_longer_than_their_time():
+    assert Blocked(time="day", blocks=2).units == ["day"]
+    assert Blocked(time="day", blocks=2, unit="period").units == ["period"]
 
 
 def test_early_years_are_trained_on_but_not_tested():
