@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+from glob import glob
 from pathlib import Path
 
 # The package beside this file, if it is a checkout; else the installed one.
@@ -13,6 +14,7 @@ if package_home.is_dir():
 
 import casestudies
 from casestudies.config import job_seed, load
+from casestudies.config.satellite import ALL_IMAGES, SCENARIOS
 from casestudies.datasets import DATASETS
 from casestudies.errors import InputError
 from casestudies.sources import sources
@@ -34,6 +36,7 @@ TARGETS = {"glacier": "mass_balance", "mwas": "disease", "satellite": "label"}
 TASKS = {"glacier": "regression", "mwas": "classification", "satellite": "regression"}
 TITLES = {"glacier": "Glacier", "mwas": "MWAS", "satellite": "Satellite"}
 
+SUFFIX = f"_{ALL_IMAGES}"
 BULKY = [name for name, one in DATASETS.items() if len(one.files) > 50]
 
 
@@ -102,6 +105,44 @@ def predictions(study, dataset):
 def mwas_truth(dataset):
     """The known truth of a data set of the MWAS study, if it is simulated."""
     return ["data/raw/simulated/mwas/truth.csv"] if dataset == "simulated" else []
+
+
+def satellite_raw(dataset):
+    """The raw files of a data set; of a user's own, prepare says what is missing."""
+    if dataset in CONFIG.satellite.local:
+        return sorted(glob(f"{CONFIG.satellite.folder(dataset)}/*"))
+    if dataset in SCENARIOS:
+        folder = CONFIG.satellite.folder(dataset)
+        return [f"{folder}/{name}" for name in ("images.zarr", "soundings", "states.csv")]
+    return [path for source in CONFIG.satellite.sources(dataset) for path in downloads(source)]
+
+
+def satellite_features(dataset, scheme, model):
+    """The latents that a model rests on, if any."""
+    encoder = model.removesuffix(SUFFIX)
+    if encoder not in CONFIG.satellite.encoders:
+        return []
+    scope = scheme if encoder == model else ALL_IMAGES
+    return f"results/satellite/{dataset}/features/{scope}/{encoder}.parquet"
+
+
+def satellite_encoded(dataset, part):
+    """The latents, weights or losses of all encoders in all the scopes that figures show."""
+    folder, ending = part
+    return expand(
+        "results/satellite/{dataset}/{folder}/{scope}/{encoder}{ending}",
+        dataset=dataset,
+        folder=folder,
+        ending=ending,
+        scope=[CONFIG.satellite.label_curves.scheme, ALL_IMAGES],
+        encoder=CONFIG.satellite.encoders,
+    )
+
+
+def satellite_members(model):
+    """The models among which a choice is made: encoders of its own scope."""
+    suffix = model.removeprefix("latent")
+    return [f"{name}{suffix}" for name in CONFIG.satellite.encoders]
 
 
 def report_command():

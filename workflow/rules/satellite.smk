@@ -14,10 +14,8 @@
 #
 # A scope is what an encoder has seen: without the test periods of a scheme, or all_images.
 
-from glob import glob
-
 import casestudies.satellite as satellite_package
-from casestudies.config.satellite import ALL_IMAGES, Autoencoder, SCENARIOS
+from casestudies.config.satellite import Autoencoder
 from typing import get_args
 
 SATELLITE = CONFIG.satellite
@@ -27,45 +25,6 @@ SATELLITE_FIGURES = [
     for name, needed in satellite_package.FIGURES.items()
     if needed <= {*SATELLITE.baselines, *SATELLITE.encoders}
 ]
-SATELLITE_SUFFIX = f"_{ALL_IMAGES}"
-
-
-def satellite_raw(dataset):
-    """The raw files of a data set; of a user's own, prepare says what is missing."""
-    if dataset in SATELLITE.local:
-        return sorted(glob(f"{SATELLITE.folder(dataset)}/*"))
-    if dataset in SCENARIOS:
-        folder = SATELLITE.folder(dataset)
-        return [f"{folder}/{name}" for name in ("images.zarr", "soundings", "states.csv")]
-    return [path for source in SATELLITE.sources(dataset) for path in downloads(source)]
-
-
-def satellite_features(dataset, scheme, model):
-    """The latents that a model rests on, if any."""
-    encoder = model.removesuffix(SATELLITE_SUFFIX)
-    if encoder not in SATELLITE.encoders:
-        return []
-    scope = scheme if encoder == model else ALL_IMAGES
-    return f"results/satellite/{dataset}/features/{scope}/{encoder}.parquet"
-
-
-def satellite_encoded(dataset, part):
-    """The latents, weights or losses of all encoders in all the scopes that figures show."""
-    folder, ending = part
-    return expand(
-        "results/satellite/{dataset}/{folder}/{scope}/{encoder}{ending}",
-        dataset=dataset,
-        folder=folder,
-        ending=ending,
-        scope=[SATELLITE_CURVES, ALL_IMAGES],
-        encoder=SATELLITE.encoders,
-    )
-
-
-def satellite_members(model):
-    """The models among which a choice is made: encoders of its own scope."""
-    suffix = model.removeprefix("latent")
-    return [f"{name}{suffix}" for name in SATELLITE.encoders]
 
 
 rule satellite:
@@ -232,7 +191,7 @@ rule fit_satellite:
         model="|".join(
             [
                 *SATELLITE.baselines,
-                *(f"{name}({SATELLITE_SUFFIX})?" for name in SATELLITE.encoders),
+                *(f"{name}({SUFFIX})?" for name in SATELLITE.encoders),
             ]
         ),
     conda:
@@ -331,7 +290,7 @@ rule combine_satellite:
     benchmark:
         "logs/satellite/{dataset}/combine_{scheme}_{model}.tsv"
     wildcard_constraints:
-        model=f"latent({SATELLITE_SUFFIX})?",
+        model=f"latent({SUFFIX})?",
     conda:
         "../../envs/studies.yaml"
     threads: 1
