@@ -113,7 +113,9 @@ def satellite_raw(dataset):
         return sorted(glob(f"{CONFIG.satellite.folder(dataset)}/*"))
     if dataset in SCENARIOS:
         folder = CONFIG.satellite.folder(dataset)
-        return [f"{folder}/{name}" for name in ("images.zarr", "soundings", "states.csv")]
+        # Parameters and states, which are files, tell when the folders have changed.
+        folders = [ancient(f"{folder}/{name}") for name in ("images.zarr", "soundings")]
+        return [*folders, f"{folder}/states.csv", f"{folder}/parameters.json"]
     return [path for source in CONFIG.satellite.sources(dataset) for path in downloads(source)]
 
 

@@ -12,6 +12,9 @@
 #   {dataset}/model/                                      for new images
 #   {dataset}/figures/…, finding.txt, figures/skill.svg   for the report
 #
+# Snakemake knows folders by their date alone, which a copy changes. So images.zarr is `ancient`, and
+# what has to be made anew is told by prepared.parquet, which holds a digest of the images.
+#
 # A scope is what an encoder has seen: without the test periods of a scheme, or all_images.
 
 import casestudies.satellite as satellite_package
@@ -117,7 +120,7 @@ rule prepare_satellite:
 
 rule encode_satellite:
     input:
-        images="results/satellite/{dataset}/images.zarr",
+        images=ancient("results/satellite/{dataset}/images.zarr"),
         prepared="results/satellite/{dataset}/prepared.parquet",
         splits=lambda wildcards: (
             []
@@ -172,7 +175,7 @@ rule encode_satellite:
 
 rule fit_satellite:
     input:
-        images="results/satellite/{dataset}/images.zarr",
+        images=ancient("results/satellite/{dataset}/images.zarr"),
         prepared="results/satellite/{dataset}/prepared.parquet",
         splits="results/satellite/{dataset}/splits/{scheme}.parquet",
         features=lambda wildcards: satellite_features(
@@ -222,7 +225,7 @@ rule fit_satellite:
 
 rule train_satellite:
     input:
-        images="results/satellite/{dataset}/images.zarr",
+        images=ancient("results/satellite/{dataset}/images.zarr"),
         prepared="results/satellite/{dataset}/prepared.parquet",
         splits="results/satellite/{dataset}/splits/{scheme}.parquet",
         code=code("satellite.train"),
@@ -312,7 +315,7 @@ rule combine_satellite:
 
 rule curve_satellite:
     input:
-        images="results/satellite/{dataset}/images.zarr",
+        images=ancient("results/satellite/{dataset}/images.zarr"),
         prepared="results/satellite/{dataset}/prepared.parquet",
         splits=f"results/satellite/{{dataset}}/splits/{SATELLITE_CURVES}.parquet",
         features=lambda wildcards: satellite_features(
@@ -354,7 +357,7 @@ rule curve_satellite:
 
 rule overfit_satellite:
     input:
-        images="results/satellite/{dataset}/images.zarr",
+        images=ancient("results/satellite/{dataset}/images.zarr"),
         prepared="results/satellite/{dataset}/prepared.parquet",
         splits=f"results/satellite/{{dataset}}/splits/{SATELLITE_CURVES}.parquet",
         code=code("satellite.overfit"),
@@ -431,7 +434,7 @@ rule summarise_satellite:
 
 rule save_satellite:
     input:
-        images="results/satellite/{dataset}/images.zarr",
+        images=ancient("results/satellite/{dataset}/images.zarr"),
         prepared="results/satellite/{dataset}/prepared.parquet",
         splits=f"results/satellite/{{dataset}}/splits/{SATELLITE_CURVES}.parquet",
         features=expand(
@@ -479,7 +482,7 @@ rule save_satellite:
 
 rule plot_satellite:
     input:
-        images="results/satellite/{dataset}/images.zarr",
+        images=ancient("results/satellite/{dataset}/images.zarr"),
         prepared="results/satellite/{dataset}/prepared.parquet",
         scores="results/satellite/{dataset}/scores.csv",
         predictions=lambda wildcards: predictions("satellite", wildcards.dataset),

@@ -114,6 +114,7 @@ def test_a_folder_of_ones_own(raw: Path, tmp_path: Path) -> None:
     column = 7.891 * np.log(500 / 200)  # DU for 1 mPa
     assert table["label"].to_numpy() == pytest.approx(column * np.array([3.0, 4.0, 5.0]), rel=1e-3)
     assert np.hypot(table["season_sin"], table["season_cos"]).to_numpy() == pytest.approx(1)
+    assert len(about.pop("images")) == 32
     assert about == {
         "long_name": "ozone between 500 and 200 hPa",
         "units": "DU",

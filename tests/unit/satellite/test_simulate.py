@@ -377,7 +377,7 @@ def test_same_seed_same_bytes_other_seed_other_data(folder, tmp_path):
 def test_every_parameter_is_documented(folder):
     stored = json.loads((folder / "parameters.json").read_text(encoding="utf-8"))
     assert stored["options"]["pixels"] == 16 and "output" not in stored["options"]
-    assert set(PARAMETERS) < set(stored["parameters"])
+    assert set(PARAMETERS) == set(stored["parameters"])
     for name, entry in stored["parameters"].items():
         assert entry["unit"] and entry["basis"] in {"adjusted", "gross", "assumption"}, name
     assert list(stored["states"]) == [f"state_{k}" for k in range(6)]

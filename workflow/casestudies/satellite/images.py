@@ -7,6 +7,7 @@ of hours is some thousands of files and not millions. Memory is bounded by one s
 and by the frames asked for on the way out.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,6 +110,7 @@ class ImageWriter:
         self._held = 0
         self._written = 0
         self._times: list[np.datetime64] = []
+        self._digest = hashlib.blake2b(repr((self.shape, self.channels)).encode(), digest_size=16)
 
     def append(self, time: np.datetime64, frame: np.ndarray) -> None:
         """Add the frame of one time; NaN is missing.
@@ -138,6 +140,7 @@ class ImageWriter:
                     f"{channel.name} holds values outside {channel.minimum} to {channel.maximum}"
                 )
             self._buffer[k, self._held] = np.where(missing, FILL, levels).astype(np.uint16)
+        self._digest.update(f"{time}".encode() + self._buffer[:, self._held].tobytes())
         self._times.append(time)
         self._held += 1
         if self._held == self._buffer.shape[1]:
@@ -170,6 +173,7 @@ class ImageWriter:
         time.attrs.update(
             {"units": "seconds since 1970-01-01", "calendar": "standard", "standard_name": "time"}
         )
+        self._group.attrs["digest"] = self._digest.hexdigest()
         if self.path.exists():
             shutil.rmtree(self.path)
         self._part.replace(self.path)
@@ -187,7 +191,7 @@ class Images:
     shape
         (frames, channels, y, x).
     attributes
-        Facts about the series.
+        Facts about the series; ``digest`` tells series of other values or times apart.
     """
 
     def __init__(self, path: Path) -> None:

@@ -512,7 +512,8 @@ def prepare(*, kind: str, raw: list[Path], options: str = "{}", images: Path, ou
     output
         Parquet file to write. Its metadata: long_name and units of the label, log (whether it is
         the natural logarithm of that), states (names), neighbourhood (row and column of the
-        station's pixel), station, frames and soundings (counts of what was used and what not).
+        station's pixel), station, frames and soundings (counts of what was used and
+        what not), images (digest).
     """
     for folder in raw:
         _exists(folder)
@@ -553,6 +554,7 @@ def prepare(*, kind: str, raw: list[Path], options: str = "{}", images: Path, ou
         "station": {"latitude": place[0], "longitude": place[1]},
         "frames": frames,
         "soundings": soundings,
+        "images": series.attributes.get("digest"),
     }
     write_table(table, output, about)
     log.info("%s: %d frames of %d × %d pixels", images, frames["frames"], *series.shape[2:])
