@@ -88,16 +88,6 @@ def test_the_configuration_names_every_model_figure_and_network():
         assert (ROOT / f"workflow/report/glacier/{name}.rst").is_file()
 
 
-def test_the_linear_choice_is_among_models_that_choose_no_transform():
-    assert load({}).mwas.linear == [
-        "ridge_log",
-        "ridge_clr",
-        "ridge_proportion",
-        "lasso_log",
-        "lasso_clr",
-    ]
-
-
 def test_leaving_out_years_takes_several():
     study = load({"satellite": {"datasets": ["simulated", "mauna-loa-ozone"]}}).satellite
     assert study.schemes_of("simulated") == ["blocked", "random"]

@@ -37,6 +37,9 @@ def test_the_report_holds_every_figure_and_the_finding(finished):
     assert len(lines) == 4 and all("RMSE" in line for line in lines)
     plain = " ".join(text.replace("\\n", " ").split())
     assert headline in plain
+    for study in ("mwas", "satellite/simulated"):
+        first = (finished.folder / f"results/{study}/finding.txt").read_text().splitlines()[0]
+        assert first in plain, study
 
 
 def test_the_second_study_ends_in_figures_a_finding_and_a_model_for_new_samples(finished, tmp_path):

@@ -167,22 +167,14 @@ class Mwas(Study):
 
     @property
     def linear(self) -> list[str]:
-        """The penalised linear models of abundances alone, from which `linear` is chosen.
-
-        Those that choose a transform themselves are left out: their inner error is the least of
-        several, so that it flatters them beside models of one transform.
-        """
-        return [
-            model
-            for model in self.models
-            if model.startswith(("ridge_", "lasso_")) and model in get_args(Linear)
-        ]
+        """The penalised linear models of abundances alone, from which `linear` is chosen."""
+        return [model for model in self.models if model in get_args(Linear)]
 
     @model_validator(mode="after")
     def _needed(self) -> Self:
         if all("cohort" in scheme.units for scheme in self.schemes.values()):
             raise ValueError("schemes needs one that does not leave out cohorts")
-        if not self.linear:
+        if not any(name.startswith(("ridge_", "lasso_")) for name in self.linear):
             raise ValueError("models needs a linear one of a fixed transform, such as lasso_log")
         for name, scheme in self.schemes.items():
             if ("cohort" in scheme.units) != (name == "lodo"):
