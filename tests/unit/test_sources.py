@@ -26,6 +26,7 @@ def test_no_study_imports_another_and_nothing_imports_snakemake():
     below = {
         "errors",
         "files",
+        "parameters",
         "tables",
         "steps",
         "schemes",
