@@ -65,7 +65,7 @@ def test_every_image_size_comes_to_a_small_grid_that_covers_it(height, width):
     assert (rows * step - height, columns * step - width) == geometry.padding
     assert max(geometry.padding) < step
     # One stretched far may need a side of few cells, but never many cells.
-    assert rows * columns <= 160
+    assert rows * columns <= 256
     if min(height, width) >= 24 and max(height, width) < 2 * min(height, width):
         assert 3 <= rows <= 15 and 3 <= columns <= 15
 
