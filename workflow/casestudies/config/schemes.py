@@ -54,6 +54,12 @@ class _Scheme(Section):
     inner_folds: int = Field(5, ge=2, le=20)
     """Inner folds of each outer training set, for every choice and for calibration."""
 
+    @property
+    def columns(self) -> list[str]:
+        """Return the columns of the samples that the scheme needs."""
+        named = [getattr(self, name, None) for name in ("group", "inner_group", "time")]
+        return [*dict.fromkeys([*self.units, *filter(None, named)])]
+
 
 class LeaveOneGroupOut(_Scheme):
     """Each group is held out once; inner folds keep groups whole."""
@@ -63,10 +69,14 @@ class LeaveOneGroupOut(_Scheme):
     """Column whose values are the groups."""
     test_from: int | None = None
     """Hold out only groups from this value on (earlier ones stay in every training set)."""
+    unit: str | None = None
+    """Column of the independent unit; by default the group itself."""
+    inner_group: str | None = None
+    """Column of the groups of inner folds; by default the same."""
 
     @property
     def units(self) -> list[str]:
-        return [self.group]
+        return [self.unit or self.group]
 
 
 class LeaveGroupsOut(_Scheme):

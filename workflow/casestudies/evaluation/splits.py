@@ -60,7 +60,7 @@ def make_folds(
         If a column is missing, a fold would have no training or no observed test sample, or the
         target is a class (0 or 1) and a training part holds one class only.
     """
-    for column in [*scheme.units, target]:
+    for column in [*scheme.columns, target]:
         if column not in samples.columns:
             raise InputError(
                 f"scheme {scheme.kind!r} needs column {column!r}, which the samples lack; they "
@@ -153,7 +153,7 @@ def _inner(
     parts = scheme.inner_folds
     match scheme:
         case LeaveOneGroupOut():
-            groups = samples[scheme.group].to_numpy()[train]
+            groups = samples[scheme.inner_group or scheme.group].to_numpy()[train]
             for part in _partition(_values(groups), parts, rng):
                 held_out = np.isin(groups, part)
                 yield train[~held_out], train[held_out]

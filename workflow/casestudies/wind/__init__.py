@@ -1,0 +1,10 @@
+"""The near-surface wind over topography: networks that stand in for a costly flow model."""
+
+COMPONENTS = ("u", "v", "w")
+"""Wind components: downwind, to the left of it, upward; divided by the inflow speed (unit 1)."""
+
+REFERENCE_HEIGHT = 10.0
+"""Height above flat ground at which the inflow speed is 1 (m)."""
+
+RANDOM_FIELD = "random field"
+"""The massif of a terrain that is simulated."""
