@@ -146,3 +146,25 @@ def test_intervals_cover_a_new_unit_as_promised():
         done = add_intervals(table[new], table[~new], pd.DataFrame({"u": units}, index=names), 0.9)
         covered.append(coverage(done)["coverage"].iloc[0])
     assert 0.86 <= np.mean(covered) <= 0.94
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae", "bias", "r2"])
+def test_many_rows_of_a_sample_count_as_if_each_were_weighted(name):
+    rng = np.random.default_rng(3)
+    units = pd.DataFrame({"unit": list("aabbccdd")}, index=[f"s{k}" for k in range(8)])
+    rows = pd.DataFrame({"sample": np.repeat(units.index, 5), "repeat": 0})
+    rows["observed"] = rng.normal(100, 1, len(rows))
+    rows["predicted"] = rows["observed"] + rng.normal(0.2, 1, len(rows))
+    scorer = Scorer(units, resamples=300, seed=1)
+    found = scorer.score(rows).set_index("metric").loc[name]
+    metric = scorer.metrics[name]
+    weights = np.repeat(
+        cluster_weights([np.array(list("abcd"))], 300, np.random.default_rng(1)), 10, 1
+    )
+    replicates = metric(rows["observed"].to_numpy(), rows["predicted"].to_numpy(), weights)
+    whole = metric(rows["observed"].to_numpy(), rows["predicted"].to_numpy(), np.ones((1, 40)))[0]
+    assert found["estimate"] == pytest.approx(whole)
+    assert [found["lower"], found["upper"]] == pytest.approx(
+        np.quantile(replicates, [0.025, 0.975])
+    )
+    assert (found["samples"], found["groups"]) == (8, "4")

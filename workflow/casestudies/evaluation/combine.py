@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
+from casestudies.evaluation import key_columns
 from casestudies.evaluation.conformal import add_intervals
 from casestudies.evaluation.nested import log_loss
 from casestudies.provenance import stopwatch
@@ -62,7 +63,7 @@ def combine_models(
     -------
     Out-of-fold predictions, inner predictions, and the weights (repeat, fold, model, weight).
     """
-    keys = ["repeat", "fold", "sample"]
+    keys = key_columns(next(iter(outer.values())))
     tests = _wide(outer, keys)
     trains = _wide(inner, [*keys, "inner"])
     models = list(outer)

@@ -12,6 +12,7 @@ cohort with the same weight.
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from casestudies.evaluation import key_columns
 from casestudies.evaluation.delong import delong_interval
 from casestudies.provenance import provenance
 from casestudies.steps import main
@@ -31,27 +33,52 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return weights @ values / weights.sum(axis=1)
 
 
-def rmse(observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Root mean square error; observed, predicted (n,), weights (b, n) -> (b,)."""
-    return np.sqrt(_mean((predicted - observed) ** 2, weights))
+def _moments(observed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return what the metrics of regression are made of, per sample (n, 6).
+
+    One, the observation less the mean of all, its square, the error, its size, and its square.
+    """
+    y, error = observed - observed.mean(), predicted - observed
+    return np.stack([np.ones_like(y), y, y**2, error, np.abs(error), error**2], axis=1)
 
 
-def mae(observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean absolute error."""
-    return _mean(np.abs(predicted - observed), weights)
+@dataclass(frozen=True)
+class SumMetric:
+    """A metric that needs no more of the samples than weighted sums of their moments.
+
+    The sums can be taken once for each independent unit, however many samples it has, before units
+    are resampled.
+
+    Parameters
+    ----------
+    of
+        From sums of moments, (b, 6), to the metric, (b,).
+    """
+
+    of: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(
+        self, observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray
+    ) -> np.ndarray:
+        """Return the metric of observed, predicted (n,) under weights (b, n): (b,)."""
+        return self.of(weights @ _moments(observed, predicted))
 
 
-def bias(observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of predicted less observed."""
-    return _mean(predicted - observed, weights)
-
-
-def r2(observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Coefficient of determination about the (resampled) mean of the observations."""
-    variance = _mean(observed**2, weights) - _mean(observed, weights) ** 2
+def _r2(sums: np.ndarray) -> np.ndarray:
+    total, y, y2, _, _, error2 = sums.T
+    variance = y2 - y**2 / total
     # A resample may hold a single value; its R² is undefined rather than infinite.
-    variance = np.where(variance > 1e-12 * max(1.0, float(np.var(observed))), variance, np.nan)
-    return 1 - _mean((predicted - observed) ** 2, weights) / variance
+    return 1 - error2 / np.where(variance > 1e-12 * y2, variance, np.nan)
+
+
+rmse = SumMetric(lambda sums: np.sqrt(sums[:, 5] / sums[:, 0]))
+"""Root mean square error."""
+mae = SumMetric(lambda sums: sums[:, 4] / sums[:, 0])
+"""Mean absolute error."""
+bias = SumMetric(lambda sums: sums[:, 3] / sums[:, 0])
+"""Mean of predicted less observed."""
+r2 = SumMetric(_r2)
+"""Coefficient of determination about the (resampled) mean of the observations."""
 
 
 def brier(observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -203,19 +230,32 @@ class Scorer:
         self.confidence = confidence
         self.levels = [(1 - confidence) / 2, (1 + confidence) / 2]
         rng = np.random.default_rng(seed)
-        columns = [units[column].to_numpy() for column in units]
+        # A cell is a combination of units: all its samples have the same weight in a resample.
+        cells = units.groupby(list(units), sort=False).ngroup().to_numpy()
+        first = np.unique(cells, return_index=True)[1]
+        columns = [units[column].to_numpy()[first] for column in units]
         self._weights = cluster_weights(columns, resamples, rng)
-        self._position = pd.Index(units.index)
+        self._cells = pd.Series(cells, units.index)
         self._taken: tuple[bytes, np.ndarray] = (b"", self._weights)
 
     def _weights_of(self, samples: pd.Series) -> np.ndarray:
         """Return the weights of some samples, (b, n), resamples without any of them left out."""
-        rows = self._position.get_indexer(samples)
-        key = rows.tobytes()
+        cells = self._cells.loc[samples].to_numpy()
+        key = cells.tobytes()
         if self._taken[0] != key:  # copying them costs more than a metric, and most calls agree
-            weights = self._weights[:, rows]
+            weights = self._weights[:, cells]
             self._taken = (key, weights[weights.sum(axis=1) > 0])
         return self._taken[1]
+
+    def _sums(self, samples: pd.Series, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return sums over the samples of each cell, (c, 6), and the weights of the cells, (b, c).
+
+        Resamples without any of the cells are left out.
+        """
+        cells, codes = np.unique(self._cells.loc[samples].to_numpy(), return_inverse=True)
+        sums = np.stack([np.bincount(codes, column) for column in moments.T], axis=1)
+        weights = self._weights[:, cells]
+        return sums, weights[weights.sum(axis=1) > 0]
 
     def _replicates(
         self, metric: Metric, predictions: pd.DataFrame, mask: np.ndarray
@@ -224,9 +264,14 @@ class Scorer:
         kept = predictions[mask]
         estimates, replicates = [], []
         for _, rows in kept.groupby("repeat"):
-            weights = self._weights_of(rows["sample"])
             observed = rows["observed"].to_numpy(dtype=float)
             predicted = rows["predicted"].to_numpy(dtype=float)
+            if isinstance(metric, SumMetric):
+                sums, weights = self._sums(rows["sample"], _moments(observed, predicted))
+                estimates.append(metric.of(sums.sum(axis=0, keepdims=True))[0])
+                replicates.append(metric.of(weights @ sums))
+                continue
+            weights = self._weights_of(rows["sample"])
             once = np.ones((1, len(rows)))
             if self.within is not None:
                 metric_of = partial(_averaged, metric, self.within.loc[rows["sample"]].to_numpy())
@@ -270,7 +315,7 @@ class Scorer:
         """
         metric = self.metrics[self.primary]
         aligned = {
-            name: table.sort_values(["repeat", "sample"], kind="stable").reset_index(drop=True)
+            name: table.sort_values(key_columns(table), kind="stable").reset_index(drop=True)
             for name, table in models.items()
         }
         masks = {name: scored(table) for name, table in aligned.items()}
@@ -284,9 +329,8 @@ class Scorer:
 
         rows = []
         for model, reference in permutations(aligned, 2):
-            if not aligned[model][["repeat", "sample"]].equals(
-                aligned[reference][["repeat", "sample"]]
-            ):
+            keys = key_columns(aligned[model])
+            if not aligned[model][keys].equals(aligned[reference].get(keys)):
                 raise ValueError(f"{model} and {reference} predict different samples")
             both = masks[model] & masks[reference]
             if not both.any():
