@@ -52,11 +52,10 @@ def test_a_model_that_is_undefined_somewhere_in_a_fold_takes_no_part():
 
 def test_points_of_a_sample_are_combined_each_for_itself():
     rows = pd.DataFrame({"repeat": 0, "fold": 0, "sample": np.repeat(["a", "b"], 3)})
-    rows = rows.assign(point=[0, 1, 2] * 2, observed=np.arange(6.0))
+    rows = rows.assign(point=[0, 1, 2] * 2, observed=np.arange(6.0), inner=[0, 1] * 3)
     good, bad = rows.assign(predicted=rows["observed"]), rows.assign(predicted=0.0)
     tables = {"bad": bad.sample(frac=1, random_state=1), "good": good}
-    inner = {name: table.assign(inner=[0, 1] * 3) for name, table in tables.items()}
-    outer, _, weights = combine_models(tables, inner, choose)
+    outer, _, weights = combine_models(tables, tables, choose)
     assert (outer["predicted"] == outer["observed"]).all()
     assert set(outer.columns) >= {"sample", "point"} and len(outer) == 6
     assert weights.set_index("model")["weight"].to_dict() == {"bad": 0.0, "good": 1.0}
