@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 
 from casestudies.errors import InputError
-from casestudies.wind.flow import VON_KARMAN, Flow, at_heights, log_profile
 from casestudies.wind import REFERENCE_HEIGHT
+from casestudies.wind.flow import VON_KARMAN, Flow, at_heights, log_profile
 
 log = logging.getLogger("casestudies")
 
