@@ -6,6 +6,7 @@ import pandas as pd
 
 from casestudies.steps import main
 from casestudies.tables import read_table, writing
+from casestudies.words import listed, verdict
 
 NETWORKS = ("deep_ensemble", "paper_network")
 CLAIMS = {
@@ -53,7 +54,7 @@ def finding(scores: pd.DataFrame, comparisons: pd.DataFrame) -> str:
         for reference in linear:
             pair = pairs.loc[(scheme, network, reference)]
             parts.append(
-                f"{_verdict(pair)} {_LINEAR[reference]} (RMSE "
+                f"{verdict(pair)} {_LINEAR[reference]} (RMSE "
                 f"{rmse.loc[(scheme, reference), 'estimate']:.2f}; difference "
                 f"{pair['estimate']:+.2f} [{pair['lower']:+.2f}, {pair['upper']:+.2f}])"
             )
@@ -70,18 +71,14 @@ def finding(scores: pd.DataFrame, comparisons: pd.DataFrame) -> str:
         lines.append(text)
         # The strongest linear model is what a network has to beat.
         best_linear = min(linear, key=lambda model: rmse.loc[(scheme, model), "estimate"])
-        verdicts[_verdict(pairs.loc[(scheme, network, best_linear)])].append(_claim(scheme))
+        verdicts[verdict(pairs.loc[(scheme, network, best_linear)])].append(_claim(scheme))
     if not lines:
         return "No network and linear model were both fitted."
-    heads = [f"{_OBJECT[verb]} {_listed(names)}" for verb, names in verdicts.items() if names]
-    headline = f"Against the better of the linear models, the network {_listed(heads, ';')}."
+    heads = [
+        f"{_OBJECT[verb]} {listed(_small(names))}" for verb, names in verdicts.items() if names
+    ]
+    headline = f"Against the better of the linear models, the network {listed(heads, ';')}."
     return "\n".join([headline, *lines])
-
-
-def _listed(names: list[str], comma: str = ",") -> str:
-    """Return names as a list in words, their first letters small."""
-    small = [name[0].lower() + name[1:] for name in names]
-    return f"{comma} ".join(small[:-1]) + (f"{comma} and " if len(small) > 1 else "") + small[-1]
 
 
 _OBJECT = {
@@ -92,16 +89,14 @@ _OBJECT = {
 _LINEAR = {"lasso": "the lasso", "ridge_regional": "ridge regression on regional and local signals"}
 
 
+def _small(names: list[str]) -> list[str]:
+    """Return names with a small first letter, as they stand in a list."""
+    return [name[0].lower() + name[1:] for name in names]
+
+
 def _claim(scheme: str) -> str:
     claim = CLAIMS.get(scheme, f"under the scheme {scheme}")
     return claim[0].upper() + claim[1:]
-
-
-def _verdict(pair: pd.Series) -> str:
-    """Return who wins, by the interval of the paired difference (network less linear)."""
-    if pair["upper"] < 0:
-        return "beats"
-    return "loses to" if pair["lower"] > 0 else "is not told apart from"
 
 
 if __name__ == "__main__":
