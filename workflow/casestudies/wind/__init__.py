@@ -8,3 +8,18 @@ REFERENCE_HEIGHT = 10.0
 
 RANDOM_FIELD = "random field"
 """The massif of a terrain that is simulated."""
+
+FIGURES: dict[str, set[str]] = {
+    "scores": set(),
+    "gallery": set(),
+    "streamlines": set(),
+    "observed_predicted": {"log_law"},
+    "positions": {"log_law"},
+    "spectra": set(),
+    "learning_curve": set(),
+    "pareto": set(),
+    "training_curves": set(),
+    "coverage": set(),
+    "solver": set(),
+}
+"""The figures of every data set, and the models without which each cannot be drawn."""

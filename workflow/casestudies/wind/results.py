@@ -75,11 +75,15 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Results:
-    """The tables of one data set, read from its folder as the workflow lays it out."""
+    """The tables of one data set, read from its folder as the workflow lays it out.
+
+    The first scheme is the one that counts; ``nominal`` is the coverage that intervals aim at.
+    """
 
     folder: Path
     schemes: list[str]
     models: list[str]
+    nominal: float = 0.9
 
     @cached_property
     def prepared(self) -> pd.DataFrame:
