@@ -16,6 +16,7 @@ include: "workflow/rules/shared.smk"
 include: "workflow/rules/glacier.smk"
 include: "workflow/rules/mwas.smk"
 include: "workflow/rules/satellite.smk"
+include: "workflow/rules/wind.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -26,5 +27,6 @@ rule all:
         rules.glacier.input,
         rules.mwas.input,
         rules.satellite.input,
+        rules.wind.input,
         "results/provenance.json",
     localrule: True

@@ -13,6 +13,7 @@ if package_home.is_dir():
     sys.path.insert(0, str(package_home))
 
 import casestudies
+from casestudies.config import STUDIES as STUDY_NAMES
 from casestudies.config import job_seed, load
 from casestudies.config.satellite import ALL_IMAGES, SCENARIOS
 from casestudies.datasets import DATASETS
@@ -31,10 +32,15 @@ shell.prefix(
     "${{PYTHONPATH:+:$PYTHONPATH}}; "
 )
 
-STUDIES = {"glacier": CONFIG.glacier, "mwas": CONFIG.mwas, "satellite": CONFIG.satellite}
-TARGETS = {"glacier": "mass_balance", "mwas": "disease", "satellite": "label"}
-TASKS = {"glacier": "regression", "mwas": "classification", "satellite": "regression"}
-TITLES = {"glacier": "Glacier", "mwas": "MWAS", "satellite": "Satellite"}
+STUDIES = {name: getattr(CONFIG, name) for name in STUDY_NAMES}
+TARGETS = {
+    "glacier": "mass_balance",
+    "mwas": "disease",
+    "satellite": "label",
+    "wind": "speed",
+}
+TASKS = {name: "classification" if name == "mwas" else "regression" for name in STUDIES}
+TITLES = {"glacier": "Glacier", "mwas": "MWAS", "satellite": "Satellite", "wind": "Wind"}
 
 SUFFIX = f"_{ALL_IMAGES}"
 BULKY = [name for name, one in DATASETS.items() if len(one.files) > 50]
@@ -82,6 +88,8 @@ def published():
     }
     if CONFIG.glacier.audit:
         wanted.add("alpgm")
+    if CONFIG.wind.askervein:
+        wanted.add("askervein")
     return sorted(wanted & set(DATASETS))
 
 
@@ -145,6 +153,41 @@ def satellite_members(model):
     """The models among which a choice is made: encoders of its own scope."""
     suffix = model.removeprefix("latent")
     return [f"{name}{suffix}" for name in CONFIG.satellite.encoders]
+
+
+def wind_terrains(dataset):
+    """The terrains of a data set: random fields, or with tiles of elevation models."""
+    if CONFIG.wind.sources(dataset) == ("simulated/wind",):
+        return "data/raw/simulated/wind/terrains.nc"
+    return f"results/wind/{dataset}/terrains.nc"
+
+
+def wind_rasters(dataset):
+    """The elevation models of a data set."""
+    if dataset in CONFIG.wind.local:
+        return sorted(glob(f"{CONFIG.wind.folder(dataset)}/*.tif*"))
+    return downloads("dem")
+
+
+def wind_flows(dataset):
+    """The flows of the costly model: a job and a file for each terrain if it is very costly."""
+    solver = CONFIG.wind.solver(dataset)
+    folder = f"results/wind/{dataset}/flows"
+    if solver == "mass_consistent":
+        return [f"{folder}/{solver}.nc"]
+    sources = CONFIG.wind.sources(dataset)
+    fields = CONFIG.wind.simulation.terrains if "simulated/wind" in sources else 0
+    tiles = 0 if sources == ("simulated/wind",) else len(wind_rasters(dataset))
+    count = fields + tiles * CONFIG.wind.tile.per_massif
+    return [f"{folder}/{solver}/{number}.nc" for number in range(count)]
+
+
+def wind_cheap(dataset):
+    """The flows of cheap models, that of corrected networks among them."""
+    names = ["linear"]
+    if CONFIG.wind.solver(dataset) == "openfoam":
+        names.append("mass_consistent")
+    return [f"results/wind/{dataset}/flows/{name}.nc" for name in names]
 
 
 def report_command():

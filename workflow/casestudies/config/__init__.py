@@ -16,7 +16,11 @@ from casestudies.config.glacier import Glacier
 from casestudies.config.mwas import Mwas
 from casestudies.config.satellite import Satellite
 from casestudies.config.schemes import SCHEMES, Section, Study
+from casestudies.config.wind import Wind
 from casestudies.errors import InputError, nearest
+
+
+STUDIES = ("glacier", "mwas", "satellite", "wind")
 
 
 class DataSets(Section):
@@ -70,6 +74,7 @@ class Config(Section):
     glacier: Glacier = Glacier()
     mwas: Mwas = Mwas()
     satellite: Satellite = Satellite()
+    wind: Wind = Wind()
 
 
 def load(values: Mapping[str, Any], folder: Path = Path()) -> Config:
@@ -92,7 +97,7 @@ def load(values: Mapping[str, Any], folder: Path = Path()) -> Config:
     except ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
         raise InputError("\n".join(["the configuration is not valid:", *lines])) from None
-    for study in ("glacier", "mwas", "satellite"):
+    for study in STUDIES:
         _check_datasets(study, getattr(config, study), folder)
     return config
 

@@ -23,7 +23,7 @@ from casestudies.figures.style import (
 from casestudies.steps import main
 from casestudies.tables import read_table
 from casestudies.wind import RANDOM_FIELD
-from casestudies.wind.prepare import cell_heights
+from casestudies.wind.features import cell_heights
 from casestudies.wind.results import COLOURS, LABELS, MARKERS, MODELS, Results, scheme_title
 
 SHOWN = ("surrogate", "gradient_boosting", "ridge", "mass_consistent", "linear", "log_law")

@@ -19,19 +19,16 @@ from casestudies.errors import InputError
 from casestudies.steps import main
 from casestudies.tables import write_table, writing
 from casestudies.wind import COMPONENTS
+from casestudies.wind.features import cell_heights
+from casestudies.wind.terrain import read_terrains, slopes
 
 POSITIONS = ("level", "windward", "ridge", "lee")
 """Places on a slope, in the order of the codes of ``position``."""
 NEIGHBOURHOOD = 500.0
 """Width of the square whose mean height a ridge stands above (m)."""
+_KEPT = ("massif", "real", "roughness", "slope_p95", "relief")
 _LEVEL = 0.05
 """Slopes along the wind below this are neither windward nor lee (m per m)."""
-
-
-def cell_heights(elevation: np.ndarray) -> np.ndarray:
-    """Return heights at cell centres, (…, ny, nx), from those at nodes, (…, ny + 1, nx + 1)."""
-    rows = elevation[..., 1:, :] + elevation[..., :-1, :]
-    return (rows[..., 1:] + rows[..., :-1]) / 4
 
 
 def slope_position(elevation: np.ndarray, spacing: float) -> np.ndarray:
@@ -55,19 +52,10 @@ def slope_position(elevation: np.ndarray, spacing: float) -> np.ndarray:
     height = cell_heights(elevation)
     width = 2 * int(NEIGHBOURHOOD / spacing / 2) + 1
     above = height - uniform_filter(height, (0, width, width), mode="nearest")
-    rise = np.diff(elevation, axis=-1) / spacing
-    rise = (rise[:, 1:] + rise[:, :-1]) / 2
+    rise, _ = slopes(elevation, spacing)
     position = np.where(rise > _LEVEL, 1, np.where(rise < -_LEVEL, 3, 0))
     spread = above.std(axis=(1, 2), keepdims=True)
     return np.where((above > spread) & (spread > 0), 2, position).astype(np.int8)
-
-
-def interior(cells: tuple[int, int], fringe: float) -> np.ndarray:
-    """Return which cells are outside the fringe, (ny, nx)."""
-    inside = np.zeros(cells, dtype=bool)
-    rows, columns = (round(fringe * n) for n in cells)
-    inside[rows : cells[0] - rows, columns : cells[1] - columns] = True
-    return inside
 
 
 def prepare(
@@ -93,40 +81,48 @@ def prepare(
     output
         Output: one row a terrain (Parquet).
     """
-    with xr.open_dataset(terrains, engine="h5netcdf") as opened:
-        land = opened.load()
-    target = _flows(flows, land)
+    land = read_terrains(terrains)
+    target = _flows(flows, land.names)
     heights = target["height"].to_numpy()
-    usable = (land["rejected"] == "") & (target["reason"] == "")
-    inside = interior((target.sizes["y"], target.sizes["x"]), float(land.attrs["fringe"]))
+    rejected = land.table["rejected"].to_numpy()
+    reason = np.where(rejected == "", target["reason"].to_numpy(), rejected).astype(str)
+    usable = xr.DataArray(reason == "", dims="terrain", coords={"terrain": target["terrain"]})
+    inside = land.interior
     parts = {name: target[name].where(usable).astype(np.float32) for name in COMPONENTS}
     for path in cheap or []:
-        found = _flows([path], land)
+        found = _flows([path], land.names)
         if not np.array_equal(found["height"], heights):
             raise InputError(
                 f"{path}: the flow is at {found['height'].to_numpy()} m, that of the costly model "
                 f"at {heights} m; delete the file to have it made again."
             )
         parts |= {f"{path.stem}_{name}": found[name].astype(np.float32) for name in COMPONENTS}
-    spacing = float(land.attrs["spacing"])
-    position = slope_position(land["elevation"].to_numpy().astype(float), spacing)
+    position = slope_position(land.elevation, land.spacing)
     done = xr.Dataset(
         {
-            "elevation": land["elevation"],
-            "roughness": land["roughness"],
+            "elevation": (
+                ("terrain", "y_node", "x_node"),
+                land.elevation.astype(np.float32),
+                {"units": "m", "long_name": "elevation"},
+            ),
+            "roughness": (
+                "terrain",
+                land.table["roughness"].to_numpy(),
+                {"units": "m", "long_name": "roughness length"},
+            ),
             **parts,
             "interior": (("y", "x"), inside.astype(np.int8)),
             "position": (("terrain", "y", "x"), position),
         },
         attrs={
             "Conventions": "CF-1.11",
-            "spacing": spacing,
-            "fringe": land.attrs["fringe"],
+            "spacing": land.spacing,
+            "fringe": land.fringe,
             "solver": target.attrs["solver"],
         },
     ).drop_vars([name for name in ("x", "y") if name in target.coords], errors="ignore")
     done = done.assign_coords(
-        {axis: (np.arange(target.sizes[axis]) + 0.5) * spacing for axis in ("x", "y")}
+        {axis: (np.arange(target.sizes[axis]) + 0.5) * land.spacing for axis in ("x", "y")}
     )
     for axis, where in (("x", "downwind"), ("y", "to the left of the wind")):
         done[axis].attrs = {"units": "m", "long_name": f"distance {where}"}
@@ -142,19 +138,14 @@ def prepare(
         "flag_meanings": "fringe interior",
     }
     speed = np.hypot(parts["u"][:, 0], parts["v"][:, 0]).to_numpy()[:, inside].mean(axis=1)
-    reason = np.where(land["rejected"] == "", target["reason"], land["rejected"])
     table = pd.DataFrame(
         {
-            "sample": land["terrain"].to_numpy().astype(str),
-            "massif": land["massif"].to_numpy().astype(str),
-            "real": land["real"].to_numpy().astype(int),
-            "roughness": land["roughness"].to_numpy(),
-            "slope_p95": land["slope_p95"].to_numpy(),
-            "relief": land["relief"].to_numpy(),
+            "sample": land.names,
+            **{name: land.table[name] for name in _KEPT},
             "seconds": target["seconds"].to_numpy(),
             "iterations": target["iterations"].to_numpy(),
             "converged": target["converged"].to_numpy().astype(bool),
-            "reason": reason.astype(str),
+            "reason": reason,
             "speed": speed.astype(float),
         }
     )
@@ -176,19 +167,19 @@ def prepare(
     write_table(table, output, facts)
 
 
-def _flows(paths: list[Path], land: xr.Dataset) -> xr.Dataset:
+def _flows(paths: list[Path], names: list[str]) -> xr.Dataset:
     """Return the flows over all terrains, in their order."""
     parts = []
     for path in paths:
         with xr.open_dataset(path, engine="h5netcdf") as opened:
             parts.append(opened.load())
     flows = parts[0] if len(parts) == 1 else xr.concat(parts, "terrain", combine_attrs="override")
-    names = land["terrain"].to_numpy()
-    missing = sorted(set(names.tolist()) - set(flows["terrain"].to_numpy().tolist()))
+    known = set(flows["terrain"].to_numpy().tolist())
+    missing = [name for name in names if name not in known]
     if missing:
         raise InputError(
             f"{paths[0].parent}: no flow over {len(missing)} of {len(names)} terrains, the first "
-            f"{missing[0]}; the flows belong to other terrains; delete them."
+            f"{missing[0]}; the flows belong to other terrains: delete them."
         )
     return flows.sel(terrain=names)
 

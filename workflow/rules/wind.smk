@@ -1,0 +1,319 @@
+# A network in place of a costly flow model over topography.
+#
+# REQUIRED INPUTS
+#   data/raw/…   random fields simulated here, elevation models fetched or a user's own folder
+# OUTPUTS, below results/wind/
+#   {dataset}/terrains.nc, flows/…               terrains, and flows over them by every flow model
+#   {dataset}/prepared.nc, prepared.parquet      gathered; one row per terrain
+#   {dataset}/{predictions,inner,choices}/{scheme}/{model}.parquet   every model on every scheme
+#   {dataset}/{learning,costs,positions}.csv     against training terrains, time, place on the slope
+#   {dataset}/model/                             for new terrain
+#   {dataset}/figures/…, finding.txt             for the report
+#   askervein/…                                  flow models and network against masts
+
+import casestudies.wind as wind_package
+
+WIND = CONFIG.wind
+WIND_SCHEME = next(iter(WIND.schemes))
+WIND_FIGURES = [
+    name for name, needed in wind_package.FIGURES.items() if needed <= {*WIND.baselines}
+]
+
+
+rule wind:
+    """The wind study: scores, figures and finding of every configured data set."""
+    input:
+        expand("results/wind/{dataset}/finding.txt", dataset=WIND.datasets),
+        expand("results/wind/{dataset}/figures/scores.svg", dataset=WIND.datasets),
+        expand("results/wind/{dataset}/model/model.json", dataset=WIND.datasets),
+        ["results/wind/askervein/finding.txt"] if WIND.askervein else [],
+    localrule: True
+
+
+rule simulate_wind:
+    input:
+        code=code("wind.simulate"),
+    output:
+        terrains="data/raw/simulated/wind/terrains.nc",
+        parameters="data/raw/simulated/wind/parameters.json",
+    log:
+        "logs/wind/simulated/simulate.log",
+    benchmark:
+        "logs/wind/simulated/simulate.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+        gpu=0,
+    params:
+        folder=subpath(output.terrains, parent=True),
+        simulation=WIND.simulation,
+        tile=WIND.tile,
+        seed=seed("wind", "simulate"),
+    message:
+        "Simulate terrain"
+    shell:
+        "python -m casestudies.wind.simulate --output {params.folder}"
+        " --terrains {params.simulation.terrains}"
+        " --correlation-length {params.simulation.correlation_length}"
+        " --slope {params.simulation.slope}"
+        " --spectral-exponent {params.simulation.spectral_exponent}"
+        " --roughness {params.simulation.roughness} --cells {params.tile.cells}"
+        " --spacing {params.tile.spacing} --fringe {params.tile.fringe}"
+        " --steepest {params.tile.steepest} --relief {params.tile.relief}"
+        " --seed {params.seed} 2> {log}"
+
+
+rule tile_wind:
+    input:
+        rasters=lambda wildcards: wind_rasters(wildcards.dataset),
+        fields=lambda wildcards: (
+            "data/raw/simulated/wind/terrains.nc"
+            if "simulated/wind" in WIND.sources(wildcards.dataset)
+            else []
+        ),
+        code=code("wind.tile"),
+    output:
+        "results/wind/{dataset}/terrains.nc",
+    log:
+        "logs/wind/{dataset}/tile.log",
+    benchmark:
+        "logs/wind/{dataset}/tile.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    params:
+        fields=lambda wildcards, input: ["--fields", input.fields] if input.fields else [],
+        tile=WIND.tile,
+        roughness=lambda wildcards: (
+            [WIND.local[wildcards.dataset].roughness] * 2
+            if wildcards.dataset in WIND.local
+            else WIND.simulation.roughness
+        ),
+        seed=lambda wildcards: seed("wind", "tile", wildcards.dataset),
+    message:
+        "Cut elevation models into terrains: {wildcards.dataset}"
+    shell:
+        "python -m casestudies.wind.tile --rasters {input.rasters:q} {params.fields}"
+        " --cells {params.tile.cells} --spacing {params.tile.spacing}"
+        " --fringe {params.tile.fringe} --steepest {params.tile.steepest}"
+        " --relief {params.tile.relief} --per-massif {params.tile.per_massif}"
+        " --roughness {params.roughness} --seed {params.seed} --output {output} 2> {log}"
+
+
+rule solve_wind:
+    input:
+        terrains=lambda wildcards: wind_terrains(wildcards.dataset),
+        code=lambda wildcards: sorted({*code("wind.solve"), *code(f"wind.{wildcards.solver}")}),
+    output:
+        "results/wind/{dataset}/flows/{solver}.nc",
+    log:
+        "logs/wind/{dataset}/solve_{solver}.log",
+    benchmark:
+        "logs/wind/{dataset}/solve_{solver}.tsv"
+    wildcard_constraints:
+        solver="linear|mass_consistent",
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=0,
+    params:
+        settings=lambda wildcards: json.dumps(WIND.settings(wildcards.solver)),
+        heights=WIND.tile.heights,
+    message:
+        "Solve the flow over {wildcards.dataset}: {wildcards.solver}"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.wind.solve --solver {wildcards.solver}"
+        " --terrains {input.terrains} --settings {params.settings:q}"
+        " --heights {params.heights} --threads {threads} --output {output} 2> {log}"
+
+
+# A job for each terrain, so that a cluster runs hundreds side by side.
+rule solve_wind_openfoam:
+    input:
+        terrains=lambda wildcards: wind_terrains(wildcards.dataset),
+        code=sorted({*code("wind.solve"), *code("wind.openfoam")}),
+    output:
+        "results/wind/{dataset}/flows/openfoam/{number}.nc",
+    log:
+        "logs/wind/{dataset}/solve_openfoam/{number}.log",
+    benchmark:
+        "logs/wind/{dataset}/solve_openfoam/{number}.tsv"
+    wildcard_constraints:
+        number=r"\d+",
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=120,
+        gpu=0,
+    params:
+        settings=json.dumps(WIND.settings("openfoam")),
+        heights=WIND.tile.heights,
+    message:
+        "Solve the flow over {wildcards.dataset}, terrain {wildcards.number}: OpenFOAM"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.wind.solve --solver openfoam"
+        " --terrains {input.terrains} --number {wildcards.number}"
+        " --settings {params.settings:q} --heights {params.heights} --output {output} 2> {log}"
+
+
+rule prepare_wind:
+    input:
+        terrains=lambda wildcards: wind_terrains(wildcards.dataset),
+        flows=lambda wildcards: wind_flows(wildcards.dataset),
+        cheap=lambda wildcards: wind_cheap(wildcards.dataset),
+        code=code("wind.prepare"),
+    output:
+        fields="results/wind/{dataset}/prepared.nc",
+        prepared="results/wind/{dataset}/prepared.parquet",
+    log:
+        "logs/wind/{dataset}/prepare.log",
+    benchmark:
+        "logs/wind/{dataset}/prepare.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    message:
+        "Gather terrains and flows: {wildcards.dataset}"
+    shell:
+        "python -m casestudies.wind.prepare --terrains {input.terrains} --flows {input.flows}"
+        " --cheap {input.cheap} --fields {output.fields} --output {output.prepared} 2> {log}"
+
+
+rule fit_wind:
+    input:
+        fields="results/wind/{dataset}/prepared.nc",
+        prepared="results/wind/{dataset}/prepared.parquet",
+        splits="results/wind/{dataset}/splits/{scheme}.parquet",
+        code=code("wind.fit"),
+    output:
+        predictions="results/wind/{dataset}/predictions/{scheme}/{model}.parquet",
+        inner="results/wind/{dataset}/inner/{scheme}/{model}.parquet",
+        choices="results/wind/{dataset}/choices/{scheme}/{model}.parquet",
+    log:
+        "logs/wind/{dataset}/fit_{scheme}_{model}.log",
+    benchmark:
+        "logs/wind/{dataset}/fit_{scheme}_{model}.tsv"
+    wildcard_constraints:
+        model="|".join(WIND.baselines),
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+        gpu=0,
+    params:
+        units=lambda wildcards: WIND.schemes[wildcards.scheme].units,
+        coverage=CONFIG.scores.coverage,
+        seed=lambda wildcards: seed(
+            "wind", "fit", wildcards.dataset, wildcards.scheme, wildcards.model
+        ),
+    message:
+        "Fit {wildcards.model} on {wildcards.dataset} by {wildcards.scheme}"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.wind.fit --prepared {input.fields}"
+        " --samples {input.prepared} --splits {input.splits} --model {wildcards.model}"
+        " --units {params.units} --coverage {params.coverage} --seed {params.seed}"
+        " --output {output.predictions} --inner {output.inner} --choices {output.choices} 2> {log}"
+
+
+rule train_wind:
+    input:
+        fields="results/wind/{dataset}/prepared.nc",
+        prepared="results/wind/{dataset}/prepared.parquet",
+        splits="results/wind/{dataset}/splits/{scheme}.parquet",
+        code=code("wind.train"),
+    output:
+        predictions="results/wind/{dataset}/predictions/{scheme}/{model}.parquet",
+        inner="results/wind/{dataset}/inner/{scheme}/{model}.parquet",
+        choices="results/wind/{dataset}/choices/{scheme}/{model}.parquet",
+        curves="results/wind/{dataset}/training/{scheme}/{model}.parquet",
+    log:
+        "logs/wind/{dataset}/train_{scheme}_{model}.log",
+    benchmark:
+        "logs/wind/{dataset}/train_{scheme}_{model}.tsv"
+    wildcard_constraints:
+        model="|".join(WIND.networks),
+    conda:
+        "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
+    threads: CONFIG.training.threads
+    resources:
+        mem_mb=4000,
+        runtime=480,
+        gpu=CONFIG.training.gpu,
+    params:
+        units=lambda wildcards: WIND.schemes[wildcards.scheme].units,
+        coverage=CONFIG.scores.coverage,
+        settings=lambda wildcards: json.dumps(WIND.settings(wildcards.model)),
+        cheap=lambda wildcards: WIND.cheap(wildcards.dataset),
+        training=CONFIG.training,
+        checkpoint=lambda wildcards, output: f"{output.predictions}.checkpoints",
+        seed=lambda wildcards: seed(
+            "wind", "train", wildcards.dataset, wildcards.scheme, wildcards.model
+        ),
+    message:
+        "Train {wildcards.model} on {wildcards.dataset} by {wildcards.scheme}"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.wind.train --prepared {input.fields}"
+        " --samples {input.prepared} --splits {input.splits} --model {wildcards.model}"
+        " --settings {params.settings:q} --cheap {params.cheap} --units {params.units}"
+        " --coverage {params.coverage} --seed {params.seed} --threads {threads}"
+        " --device {params.training.device} --country {params.training.country}"
+        " --checkpoint {params.checkpoint}"
+        " --checkpoint-every {params.training.checkpoint_every} --output {output.predictions}"
+        " --inner {output.inner} --choices {output.choices} --curves {output.curves} 2> {log}"
+
+
+rule combine_wind:
+    input:
+        prepared="results/wind/{dataset}/prepared.parquet",
+        predictions=expand(
+            "results/wind/{{dataset}}/predictions/{{scheme}}/{model}.parquet", model=WIND.networks
+        ),
+        inner=expand(
+            "results/wind/{{dataset}}/inner/{{scheme}}/{model}.parquet", model=WIND.networks
+        ),
+        code=code("evaluation.combine"),
+    output:
+        predictions="results/wind/{dataset}/predictions/{scheme}/{model}.parquet",
+        inner="results/wind/{dataset}/inner/{scheme}/{model}.parquet",
+        weights="results/wind/{dataset}/weights/{scheme}/{model}.parquet",
+    log:
+        "logs/wind/{dataset}/combine_{scheme}_{model}.log",
+    benchmark:
+        "logs/wind/{dataset}/combine_{scheme}_{model}.tsv"
+    wildcard_constraints:
+        model="surrogate",
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    params:
+        units=lambda wildcards: WIND.schemes[wildcards.scheme].units,
+        coverage=CONFIG.scores.coverage,
+    message:
+        "Choose a network for {wildcards.dataset} by {wildcards.scheme}"
+    shell:
+        "python -m casestudies.evaluation.combine --samples {input.prepared}"
+        " --predictions {input.predictions} --inner-predictions {input.inner}"
+        " --method chosen --units {params.units} --coverage {params.coverage}"
+        " --output {output.predictions} --inner {output.inner} --weights {output.weights} 2> {log}"
