@@ -1,0 +1,230 @@
+"""Run a flow model on terrains: on all, or on one of them as a job of its own.
+
+Terrains that guard rails reject are not run; their reason goes on record, as does that of a flow
+that did not converge. All are in the file, in the order of the terrains.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from casestudies.errors import InputError, nearest
+from casestudies.files import writing
+from casestudies.steps import log, main, progress
+from casestudies.wind import COMPONENTS
+from casestudies.wind.flow import Flow
+from casestudies.wind.terrain import read_terrains
+
+SOLVERS = ("linear", "mass_consistent", "openfoam")
+_MEANINGS = {"u": "downwind", "v": "to the left", "w": "upward"}
+_CELLS = 1 << 20  # cells of the terrains that a GPU solves at once, at a column's depth of one
+_LINEAR = 1 << 18  # the same, of linear theory on a CPU
+
+Run = Callable[[np.ndarray, np.ndarray], list[Flow]]
+"""Elevations, (n, ny + 1, nx + 1), and roughness lengths, (n,), to flows."""
+
+
+def _runner(
+    solver: str,
+    settings: Mapping[str, Any],
+    spacing: float,
+    heights: Sequence[float],
+    shape: tuple[int, int],
+    device: str,
+    logs: Path,
+) -> tuple[Run, int]:
+    """Return what runs a solver, and how many terrains it should be given at once."""
+    cells = shape[0] * shape[1]
+    match solver:
+        case "linear":
+            from casestudies.wind import linear
+
+            if settings:
+                raise InputError("wind.linear: has no settings; leave --settings out.")
+            return (
+                lambda elevation, roughness: linear.solve_many(
+                    elevation, spacing, roughness, heights
+                ),
+                max(1, _LINEAR // cells),
+            )
+        case "mass_consistent":
+            from casestudies.wind import mass_consistent
+
+            mass_consistent.parse_settings(settings)
+            where = "cpu"
+            if device != "cpu":
+                from casestudies.training import device as devices
+
+                where = devices.device(device).type
+            return (
+                lambda elevation, roughness: mass_consistent.solve_many(
+                    elevation, spacing, roughness, heights, settings, where
+                ),
+                1 if where == "cpu" else max(1, _CELLS // cells),
+            )
+        case "openfoam":
+            from casestudies.wind import openfoam
+
+            return (
+                lambda elevation, roughness: [
+                    openfoam.solve(
+                        elevation[0], spacing, float(roughness[0]), heights, settings, logs
+                    )
+                ],
+                1,
+            )
+        case _:
+            raise InputError(f"--solver {solver!r} is unknown; {nearest(solver, SOLVERS)}")
+
+
+def _batches(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for first in range(0, len(rows), size):
+        yield rows[first : first + size]
+
+
+def solve(
+    *,
+    terrains: Path,
+    solver: str,
+    output: Path,
+    heights: list[float],
+    settings: str = "{}",
+    number: int | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+) -> None:
+    """Write the flows over terrains, divided by the inflow speed at 10 m above flat ground.
+
+    Parameters
+    ----------
+    terrains
+        terrains.nc.
+    solver
+        linear, mass_consistent or openfoam.
+    output
+        File of flows (NetCDF) to write: u, v, w (terrain, height, y, x), NaN where there is a
+        reason why not.
+    heights
+        Heights above ground (m).
+    settings
+        Settings of the flow model (JSON); what is not given has its default.
+    number
+        Run this terrain alone, counted from 0; by default all.
+    threads
+        CPU threads of linear algebra; OpenFOAM uses one.
+    device
+        cpu, cuda, or auto for a GPU if there is one; of mass_consistent only.
+
+    Raises
+    ------
+    InputError
+        If the terrains cannot be read, an option is wrong, or the flow model is not installed.
+    """
+    try:
+        chosen = json.loads(settings)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--settings is no JSON ({error}).") from error
+    if not isinstance(chosen, dict):
+        raise InputError("--settings must be a JSON object, like '{\"levels\": 16}'.")
+    if not heights or not all(0 < height < np.inf for height in heights):
+        raise InputError(f"--heights is {heights}; give heights above 0 m.")
+    if threads < 1:
+        raise InputError(f"--threads is {threads}; give at least 1.")
+    data = read_terrains(terrains)
+    if number is not None and not 0 <= number < len(data):
+        raise InputError(f"--number is {number}; {terrains} holds terrains 0 to {len(data) - 1}.")
+
+    from threadpoolctl import threadpool_limits
+
+    rows = np.arange(len(data)) if number is None else np.array([number])
+    reasons = data.table["rejected"].to_numpy()
+    wanted = rows[reasons[rows] == ""]
+    logs = output.parent / f"{output.stem}.logs"
+    run, size = _runner(solver, chosen, data.spacing, heights, data.shape, device, logs)
+    roughness = data.table["roughness"].to_numpy(dtype=float)
+    shape = (len(heights), *data.shape)
+    flows = {int(row): Flow.failed(shape, reasons[row], 0.0) for row in rows}
+    with threadpool_limits(threads):
+        for batch in progress(
+            _batches(wanted, size), f"{solver}, {size} at once", -(-len(wanted) // size)
+        ):
+            found = run(data.elevation[batch], roughness[batch])
+            flows.update(zip(batch.tolist(), found, strict=True))
+    ordered = [flows[int(row)] for row in rows]
+    write_flows(
+        output,
+        [data.names[row] for row in rows],
+        ordered,
+        heights,
+        data.spacing,
+        {"solver": solver, "settings": json.dumps(chosen, sort_keys=True)},
+    )
+    failed = sum(bool(flow.reason) for flow in ordered)
+    log.info(
+        "%s: %d terrains, %d without a flow, %.1f s of processor time",
+        solver,
+        len(ordered),
+        failed,
+        sum(flow.seconds for flow in ordered),
+    )
+
+
+def write_flows(
+    path: Path,
+    names: Sequence[str],
+    flows: Sequence[Flow],
+    heights: Sequence[float],
+    spacing: float,
+    facts: Mapping[str, str],
+) -> None:
+    """Write flows (NetCDF), atomically."""
+    import xarray as xr
+
+    ny, nx = flows[0].u.shape[1:]
+    dataset = xr.Dataset(
+        coords={
+            "terrain": ("terrain", np.array(names, dtype=object)),
+            "height": (
+                "height",
+                np.asarray(heights, dtype=float),
+                {"long_name": "height above ground", "units": "m", "positive": "up"},
+            ),
+            "y": (
+                "y",
+                spacing * (np.arange(ny) + 0.5),
+                {"long_name": "distance to the left", "units": "m"},
+            ),
+            "x": (
+                "x",
+                spacing * (np.arange(nx) + 0.5),
+                {"long_name": "distance downwind", "units": "m"},
+            ),
+        },
+        attrs={"Conventions": "CF-1.11", **facts},
+    )
+    for name in COMPONENTS:
+        dataset[name] = (
+            ("terrain", "height", "y", "x"),
+            np.stack([getattr(flow, name) for flow in flows]).astype(np.float32),
+            {"long_name": f"wind {_MEANINGS[name]}, over the inflow at 10 m", "units": "1"},
+        )
+    for name, kind, long_name, unit in (
+        ("converged", np.int8, "1 if the solver met its tolerance", "1"),
+        ("reason", object, "why the flow is not to be used; empty if it is", None),
+        ("seconds", float, "processor time", "s"),
+        ("iterations", np.int32, "iterations of the solver", "1"),
+        ("residual", float, "last relative residual", "1"),
+    ):
+        values = np.array([getattr(flow, name) for flow in flows], dtype=kind)
+        dataset[name] = ("terrain", values, {"long_name": long_name})
+        if unit:
+            dataset[name].attrs["units"] = unit
+    with writing(path) as temporary:
+        dataset.to_netcdf(temporary, engine="h5netcdf")
+
+
+if __name__ == "__main__":
+    main(solve)
