@@ -36,10 +36,11 @@ NumPy arrays and, for many terrains at once, on the tensors of a GPU.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
+from scipy.fft import dst
 from scipy.linalg import eigh
 from scipy.optimize import brentq
 from scipy.sparse import csr_array
@@ -47,6 +48,9 @@ from scipy.sparse import csr_array
 from casestudies.config.wind import MassConsistent
 from casestudies.errors import InputError, nearest
 from casestudies.wind.flow import Flow, at_heights, log_profile
+
+if TYPE_CHECKING:
+    import torch
 
 Array = Any
 """A NumPy array or a tensor."""
@@ -57,6 +61,7 @@ MOST_ITERATIONS = 200
 _GAUSS = 1 / np.sqrt(3)
 _CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a cell, along y and x; of its Gauss points, too
 _FACTORS = 5
+_LARGE = 160  # unknowns along an axis above which a fast sine transform beats a product (CPU)
 
 
 def parse_settings(settings: Mapping[str, Any]) -> MassConsistent:
@@ -200,11 +205,15 @@ class System:
     settings
         Settings of the model.
     device
-        cpu (NumPy) or cuda (PyTorch).
+        A device of PyTorch, or None for NumPy.
     """
 
     def __init__(
-        self, elevation: np.ndarray, spacing: float, settings: MassConsistent, device: str = "cpu"
+        self,
+        elevation: np.ndarray,
+        spacing: float,
+        settings: MassConsistent,
+        device: "torch.device | None" = None,
     ) -> None:
         self.elevation, self.spacing = np.asarray(elevation, dtype=float), spacing
         self.kh, self.kv = 0.5, 0.5 * settings.stability**2
@@ -218,7 +227,10 @@ class System:
         self._to = _to(device)
         self._matrix = self._sparse(stencil, device)
         self._mix = self._to(modes)
-        self._sines = [self._to(_sines(size)) for size in (self._rows, self._columns)]
+        self._sines = [
+            None if device is None and size > _LARGE else self._to(_sines(size))
+            for size in (self._rows, self._columns)
+        ]
         self._inverse = self._to(1 / self._eigenvalues())
         self.shape = (terrains, self._rows * self._columns, len(self.s) - 1)
 
@@ -237,7 +249,7 @@ class System:
         parts = (eye, turned @ k0 @ V, turned @ k2 @ V, -np.swapaxes(C, 1, 2), -C)
         return np.concatenate(parts, axis=2)
 
-    def _sparse(self, stencil: np.ndarray, device: str) -> Array:
+    def _sparse(self, stencil: np.ndarray, device: "torch.device | None") -> Array:
         inside, pointers, indices = _pattern(self._rows, self._columns)
         terrains, columns = len(stencil), self._rows * self._columns
         size = terrains * columns
@@ -246,7 +258,7 @@ class System:
         indices = (shift[:, None] * columns * _FACTORS + indices).ravel().astype(np.int32)
         ends = (shift[:, None] * pointers[-1] + pointers[1:]).ravel()
         pointers = np.concatenate([[0], ends]).astype(np.int32)
-        if device == "cpu":
+        if device is None:
             return csr_array((data, indices, pointers), shape=(size, size * _FACTORS))
         import torch
 
@@ -278,8 +290,9 @@ class System:
     def _sine(self, values: Array) -> Array:
         terrains, _, count = self.shape
         along_y, along_x = self._sines
-        values = along_y @ values.reshape(terrains, self._rows, -1)
-        return along_x @ values.reshape(terrains, self._rows, self._columns, count)
+        values = _transform(along_y, values.reshape(terrains, self._rows, -1))
+        values = values.reshape(terrains, self._rows, self._columns, count)
+        return _transform(along_x, values)
 
     def load(self, winds: Sequence[Wind]) -> np.ndarray:
         """Return −∫ u₀ · ∇φ for every mode of every column, (terrains, columns, levels)."""
@@ -410,6 +423,13 @@ def _sines(size: int) -> np.ndarray:
     return np.sqrt(2 / (size + 1)) * np.sin(np.pi * np.outer(number, number) / (size + 1))
 
 
+def _transform(matrix: Array | None, values: Array) -> Array:
+    """Return the sine transform along the last axis but one, fast (None) or by a matrix."""
+    if matrix is None:
+        return dst(values, 1, axis=-2, norm="ortho")
+    return matrix @ values
+
+
 def _dot(a: Array, b: Array) -> Array:
     """Return the inner products terrain by terrain, (terrains,)."""
     terrains = a.shape[0]
@@ -420,8 +440,8 @@ def _numpy(values: Array) -> np.ndarray:
     return values if isinstance(values, np.ndarray) else values.cpu().numpy()
 
 
-def _to(device: str) -> Callable[[np.ndarray], Array]:
-    if device == "cpu":
+def _to(device: "torch.device | None") -> Callable[[np.ndarray], Array]:
+    if device is None:
         return np.ascontiguousarray
     import torch
 
@@ -467,14 +487,14 @@ def solve_many(
     roughness: np.ndarray,
     heights: Sequence[float],
     settings: Mapping[str, Any],
-    device: str = "cpu",
+    device: "torch.device | None" = None,
 ) -> list[Flow]:
     """Return the flows over terrains of one grid, (terrains, ny + 1, nx + 1), solved together.
 
     On a GPU, many at once are fastest; on a CPU, one by one are. ``seconds`` of each is its share
     of the processor time (of the elapsed time on a GPU).
     """
-    clock = time.process_time if device == "cpu" else time.perf_counter
+    clock = time.process_time if device is None else time.perf_counter
     start = clock()
     checked = parse_settings(settings)
     system = System(elevation, spacing, checked, device)

@@ -54,16 +54,17 @@ def _runner(
             from casestudies.wind import mass_consistent
 
             mass_consistent.parse_settings(settings)
-            where = "cpu"
+            where = None
             if device != "cpu":
                 from casestudies.training import device as devices
 
-                where = devices.device(device).type
+                found = devices.device(device)
+                where = found if found.type == "cuda" else None
             return (
                 lambda elevation, roughness: mass_consistent.solve_many(
                     elevation, spacing, roughness, heights, settings, where
                 ),
-                1 if where == "cpu" else max(1, _CELLS // cells),
+                1 if where is None else max(1, _CELLS // cells),
             )
         case "openfoam":
             from casestudies.wind import openfoam
@@ -137,6 +138,7 @@ def solve(
     if number is not None and not 0 <= number < len(data):
         raise InputError(f"--number is {number}; {terrains} holds terrains 0 to {len(data) - 1}.")
 
+    from scipy.fft import set_workers
     from threadpoolctl import threadpool_limits
 
     rows = np.arange(len(data)) if number is None else np.array([number])
@@ -147,7 +149,7 @@ def solve(
     roughness = data.table["roughness"].to_numpy(dtype=float)
     shape = (len(heights), *data.shape)
     flows = {int(row): Flow.failed(shape, reasons[row], 0.0) for row in rows}
-    with threadpool_limits(threads):
+    with threadpool_limits(threads), set_workers(threads):
         for batch in progress(
             _batches(wanted, size), f"{solver}, {size} at once", -(-len(wanted) // size)
         ):
