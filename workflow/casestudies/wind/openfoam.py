@@ -27,8 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
-from casestudies.errors import InputError
+from casestudies.config.wind import OpenFoam
+from casestudies.errors import InputError, nearest
 from casestudies.wind import REFERENCE_HEIGHT
 from casestudies.wind.flow import VON_KARMAN, Flow, at_heights, log_profile
 
@@ -51,6 +53,23 @@ _ERROR = re.compile(r"--> FOAM FATAL (?:IO )?ERROR:? *\n(.+)", re.M)
 
 class _Rejected(Exception):
     """A flow that is not to be used; the message is the reason on record."""
+
+
+def parse_settings(settings: Mapping[str, Any]) -> OpenFoam:
+    """Return checked settings; what is not given has its default.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown or a value out of range.
+    """
+    try:
+        return OpenFoam.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        hint = nearest(where, OpenFoam.model_fields)
+        raise InputError(f"wind.openfoam: {where}: {first['msg'].lower()}; {hint}") from error
 
 
 @cache
@@ -90,7 +109,10 @@ def _sourced(bashrc: Path) -> dict[str, str] | None:
     """Return the environment that ``bashrc`` sets, or None if simpleFoam is not in it."""
     script = 'bashrc=$1; set --; . "$bashrc" >/dev/null 2>&1; env -0'
     done = subprocess.run(
-        ["bash", "-c", script, "bash", str(bashrc)], capture_output=True, timeout=60, check=False
+        [shutil.which("bash") or "bash", "-c", script, "bash", str(bashrc)],
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     pairs = (entry.split("=", 1) for entry in done.stdout.decode(errors="replace").split("\0"))
     found = {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
@@ -116,7 +138,7 @@ class Mesh:
     inlet: np.ndarray
 
 
-def mesh(elevation: np.ndarray, spacing: float, levels: int, top: float, grading: float) -> Mesh:
+def mesh(elevation: np.ndarray, spacing: float, settings: OpenFoam) -> Mesh:
     """Return the mesh over a terrain, its layers growing geometrically and flat at the top.
 
     Parameters
@@ -125,13 +147,12 @@ def mesh(elevation: np.ndarray, spacing: float, levels: int, top: float, grading
         (ny+1, nx+1) m.
     spacing
         Size of a cell (m).
-    levels, top, grading
-        See casestudies.config.wind.OpenFoam.
     """
+    levels, top = settings.levels, settings.top
     ground = elevation - elevation.min()
     if ground.max() > 0.8 * top:
         raise _Rejected(f"relief of {ground.max():.0f} m, too much below a top at {top:.0f} m")
-    layers = grading ** (np.arange(levels) / (levels - 1))
+    layers = settings.grading ** (np.arange(levels) / (levels - 1))
     sigma = np.concatenate([[0.0], np.cumsum(layers) / layers.sum()])[:, None, None]
     z = ground + sigma * (top - ground)
     y, x = (spacing * np.arange(n) for n in elevation.shape)
@@ -167,15 +188,17 @@ def solve(
     heights
         Heights above ground at which the flow is wanted (m).
     settings
-        See casestudies.config.wind.OpenFoam.
+        Settings of the model, see casestudies.config.wind.OpenFoam; what is not given has its
+        default.
     folder
         Where the logs of a rejected case are kept; by default nowhere.
 
     Raises
     ------
     InputError
-        If OpenFOAM is not installed.
+        If a setting is wrong or OpenFOAM is not installed.
     """
+    chosen = parse_settings(settings)
     programs = environment()
     elevation = np.asarray(elevation, dtype=float)
     ny, nx = elevation.shape[0] - 1, elevation.shape[1] - 1
@@ -183,11 +206,9 @@ def solve(
     with tempfile.TemporaryDirectory(prefix="openfoam-") as temporary:
         case = Path(temporary)
         try:
-            grid = mesh(
-                elevation, spacing, settings["levels"], settings["top"], settings["grading"]
-            )
-            _write(case, grid, roughness, settings)
-            limit = 60 + PATIENCE * grid.above_ground.size * settings["iterations"]
+            grid = mesh(elevation, spacing, chosen)
+            _write(case, grid, roughness, chosen)
+            limit = 60 + PATIENCE * grid.above_ground.size * chosen.iterations
             _run(["blockMesh"], case, programs, limit)
             _list(case / "constant/polyMesh/points", "vectorField", "points", grid.points)
             try:
@@ -201,7 +222,7 @@ def solve(
                 at_heights(component, grid.above_ground, heights, roughness)
                 for component in np.moveaxis(velocity, -1, 0)
             ]
-            _guard(flow, heights, roughness, settings["fastest"])
+            _guard(flow, heights, roughness, chosen.fastest)
         except _Rejected as error:
             _keep_logs(case, folder)
             failed = Flow.failed((len(heights), ny, nx), str(error), _seconds() - start)
@@ -276,7 +297,7 @@ def _keep_logs(case: Path, folder: Path | None) -> None:
 # The case ---------------------------------------------------------------------------------------
 
 
-def _write(case: Path, grid: Mesh, roughness: float, settings: Mapping[str, Any]) -> None:
+def _write(case: Path, grid: Mesh, roughness: float, settings: OpenFoam) -> None:
     """Write all files of a case but the mesh, of which only the topology is described."""
     levels, ny, nx = grid.above_ground.shape
     friction = VON_KARMAN * SPEED / np.log1p(REFERENCE_HEIGHT / roughness)
@@ -290,12 +311,11 @@ def _write(case: Path, grid: Mesh, roughness: float, settings: Mapping[str, Any]
             strict=True,
         )
     }
-    residual = settings["residual"]
     texts = {
         "system/blockMeshDict": _BLOCK.format(cells=f"{nx} {ny} {levels}"),
-        "system/controlDict": _CONTROL.format(iterations=settings["iterations"]),
+        "system/controlDict": _CONTROL.format(iterations=settings.iterations),
         "system/fvSchemes": _SCHEMES,
-        "system/fvSolution": _SOLUTION.format(pressure=residual, others=residual / 10),
+        "system/fvSolution": _SOLUTION.format(residual=settings.residual),
         "constant/transportProperties": "transportModel Newtonian; nu 1.5e-05;",
         "constant/turbulenceProperties": _TURBULENCE.format(
             c_mu=C_MU, c_1=C_1, c_2=C_2, sigma_epsilon=SIGMA_EPSILON
@@ -463,7 +483,7 @@ SIMPLE
 {{
     consistent yes;
     nNonOrthogonalCorrectors 0;
-    residualControl {{ p {pressure:g}; "(U|k|epsilon)" {others:g}; }}
+    residualControl {{ ".*" {residual:g}; }}
 }}
 relaxationFactors {{ equations {{ U 0.9; "(k|epsilon)" 0.8; }} }}
 cache {{ grad(U); }}
