@@ -20,8 +20,7 @@ from casestudies.wind.terrain import read_terrains
 
 SOLVERS = ("linear", "mass_consistent", "openfoam")
 _MEANINGS = {"u": "downwind", "v": "to the left", "w": "upward"}
-_CELLS = 1 << 20  # cells of the terrains that a GPU solves at once, at a column's depth of one
-_LINEAR = 1 << 18  # the same, of linear theory on a CPU
+_CELLS = 1 << 18  # columns of the terrains that are solved at once, where that is faster
 
 Run = Callable[[np.ndarray, np.ndarray], list[Flow]]
 """Elevations, (n, ny + 1, nx + 1), and roughness lengths, (n,), to flows."""
@@ -48,7 +47,7 @@ def _runner(
                 lambda elevation, roughness: linear.solve_many(
                     elevation, spacing, roughness, heights
                 ),
-                max(1, _LINEAR // cells),
+                max(1, _CELLS // cells),
             )
         case "mass_consistent":
             from casestudies.wind import mass_consistent
@@ -81,9 +80,13 @@ def _runner(
             raise InputError(f"--solver {solver!r} is unknown; {nearest(solver, SOLVERS)}")
 
 
-def _batches(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def _flows(
+    run: Run, size: int, rows: np.ndarray, elevation: np.ndarray, roughness: np.ndarray
+) -> Iterator[tuple[int, Flow]]:
+    """Yield the flow of each row, ``size`` of them solved at once."""
     for first in range(0, len(rows), size):
-        yield rows[first : first + size]
+        batch = rows[first : first + size]
+        yield from zip(batch.tolist(), run(elevation[batch], roughness[batch]), strict=True)
 
 
 def solve(
@@ -150,11 +153,8 @@ def solve(
     shape = (len(heights), *data.shape)
     flows = {int(row): Flow.failed(shape, reasons[row], 0.0) for row in rows}
     with threadpool_limits(threads), set_workers(threads):
-        for batch in progress(
-            _batches(wanted, size), f"{solver}, {size} at once", -(-len(wanted) // size)
-        ):
-            found = run(data.elevation[batch], roughness[batch])
-            flows.update(zip(batch.tolist(), found, strict=True))
+        found = _flows(run, size, wanted, data.elevation, roughness)
+        flows.update(progress(found, solver, len(wanted)))
     ordered = [flows[int(row)] for row in rows]
     write_flows(
         output,
