@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import re
 import shutil
 import socket
 import threading
@@ -145,6 +146,14 @@ def test_satellite_comes_from_commits() -> None:
     ):
         files = DATASETS[name].files
         assert len(files) == number and all(f"/{commit}/" in file.url for file in files)
+
+
+def test_wind_comes_from_commits_and_a_record() -> None:
+    for name, number in (("dem", 4), ("askervein", 11)):
+        files = DATASETS[name].files
+        assert len(files) == number
+        for file in files:
+            assert re.search(r"/[0-9a-f]{40}/|zenodo\.org/records/\d+/files/", file.url), file.url
 
 
 def test_names_are_unique() -> None:
@@ -462,7 +471,9 @@ def test_the_step_fetches_one_file_or_all(
 
 
 @pytest.mark.published
-@pytest.mark.parametrize("name", ["alpgm", "alpgm-corrected", "pasolli2016", "crc-cohorts"])
+@pytest.mark.parametrize(
+    "name", ["alpgm", "alpgm-corrected", "pasolli2016", "crc-cohorts", "dem", "askervein"]
+)
 @pytest.mark.parametrize("kind", ["folder", "http"])
 def test_the_published_files(name: str, kind: str, mirror: Path, tmp_path: Path, request) -> None:
     place = str(mirror)

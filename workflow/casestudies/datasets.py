@@ -161,6 +161,34 @@ def _listed(name: str, folder: str) -> tuple[File, ...]:
     return tuple(File(path, f"{folder}/{path}", sha256, int(size)) for sha256, size, path in rows)
 
 
+def _askervein(path: str, size: int, sha256: str) -> File:
+    """Return a file of Askervein: the masts from Zenodo, the others from NIST's repositories."""
+    if path == "askervein_validation1.txt":
+        return File(path, f"https://zenodo.org/records/4095052/files/{path}", sha256, size)
+    name = path.removeprefix("TU03A/")
+    place = f"exp/{_NIST[name]}" if name in _NIST else f"cad/{_NIST_MAP}"
+    url = f"https://raw.githubusercontent.com/firemodels/{place}/Askervein_Hill/{name}"
+    return File(path, url, sha256, size)
+
+
+def _dem(path: str, place: str, size: int, sha256: str) -> File:
+    """Return an elevation model, one of each of four repositories."""
+    return File(path, f"https://raw.githubusercontent.com/{place}", sha256, size)
+
+
+_NIST = {
+    "AASW-AANE_TU03A_10m.csv": "bdc203c063e6c56c4885668d7076815245b51c01",
+    "AASW-AANE_TU03A_10m_MF.csv": "9984b49ba9c07a9d45a2abec295bcafce89d268d",
+    "AASW-AANE_TU03A_10m_TU.csv": "bdc203c063e6c56c4885668d7076815245b51c01",
+    "ASW-ANE_TU03A_10m.csv": "169ebcaf5404011b10cf89132ac1b5d006e9c7f1",
+    "ASW60_TU03A_UK30m_tower.csv": "0eca947bd6a51c7906f66ddc126e9150a45ae61c",
+    "BNW-BSE_TU03A_10m.csv": "0eca947bd6a51c7906f66ddc126e9150a45ae61c",
+    "CP_TU03A_FRG17m_tower_MF.csv": "bdc203c063e6c56c4885668d7076815245b51c01",
+    "CP_TU03A_FRG17m_tower_TU.csv": "bdc203c063e6c56c4885668d7076815245b51c01",
+    "RS-HT_TU03A_50m_tower.csv": "7f550fe6bc2a38b728f7ba4d645357fb3cae2b55",
+}
+_NIST_MAP = "bfa044b0633487d185920299feb67bb873dfc522"
+_OGGM = "OGGM/oggm-sample-data"
 _ZARRDATA = "21a5cee3b158d1801692715e1e87e3392fadf87e"
 _NCAS = "410cef8e1e1933169b0399fa754c243fdb0ce5c6"
 _CMAQ = "40b6712dbb3edf1c04957373ff20afa1b489d8e4"  # tag CMAQv5.1_Public_08Dec2016
@@ -312,6 +340,43 @@ _ALL = (
         files=(
             _ebas("US1200R.20130101000000.20181119131326.uv_abs.ozone.air.1y.1h.US06L_Thermo_49C_MLO.US06L_AM.lev2.nas", 919128, "1ee11b2a67739aaa41204890c208d2cfbf31840ee19574345ce2de36fa19e3db"),
             _ebas("US1200R.20140101000000.20180129171638.uv_abs.ozone.air.1y.1h.US06L_Thermo_49C_MLO.US06L_AM.lev2.nas", 919128, "987912bf5a0db455fc35f34e7f92c7f251d662838e3cbacc45ac600b82e82fbd"),
+        ),
+    ),
+    DataSet(
+        name="dem",
+        title="Elevation models of four massifs: Davos and Ötztal (SRTM), the Bernese Alps north of "
+        "the Aletsch, and Big Butte, Idaho",
+        licence="public domain (US), OGGM sample data, ETH Zurich geodata",
+        citation="Farr et al. (2007), Rev. Geophys. 45, RG2004, "
+        "https://doi.org/10.1029/2005RG000183",
+        reader="geotiff",
+        files=(
+            _dem("davos.tif", "blumenthal/ubx_robotscenegraph/6a197df2b4d66dadfd88de28ac28f403b4b32c8b/examples/maps/dem/davos.tif", 747943, "d365c7512aa1ce18f6b6aee3819acc0fb0ab4d444c2b7f0050f15a3c6819036b"),
+            _dem("aletsch.tif", f"{_OGGM}/7279b6ed3703f38acf5f08400184131ed34969c3/realisation/RGI50-11.01270/dem.tif", 459256, "015f914bf025f50c2a1e8fe230183c4d3d6aaee36a3d6bd2e57d3e08e1c1f689"),
+            _dem("big_butte.tif", "firelab/windninja/559159c9032557ef191f342ad63b7f2f2ab03271/data/big_butte.tif", 1036821, "3f33b19fe74d004e5ea79f0a1f0153014defa8868c6f52694e3266c860ce50ab"),
+            _dem("oetztal.tif", f"{_OGGM}/489c9062d541dfeb15a88f9fd4c2960289dedd91/test-workflow/srtm_oetztal.tif", 520753, "d32e857294a63489fe34b832c3dd8b1bbbad94ad5f6b8a656b0b86085d2c1f0a"),
+        ),
+    ),
+    DataSet(
+        name="askervein",
+        title="The wind over Askervein hill, 1983: its contours, and the speed-up at the masts in the "
+        "neutral run TU03",
+        licence="CC-BY-4.0 (masts), public domain (US)",
+        citation="Taylor and Teunissen (1987), Boundary-Layer Meteorol. 39, 15–39, "
+        "https://doi.org/10.1007/BF00121863; https://doi.org/10.5281/zenodo.4095052",
+        reader="askervein",
+        files=(
+            _askervein("Askervein_Neutral_elevation-roughness.map", 1885598, "108be304240582f8fe3c82ddfe9d75f9cc30ce54a56f688fdbf997667d850b1a"),
+            _askervein("TU03A/AASW-AANE_TU03A_10m.csv", 344, "85f986b4f2e2a0b758a59436ecd6bba4b321a7fdf105d17f00110e080b588c70"),
+            _askervein("TU03A/AASW-AANE_TU03A_10m_MF.csv", 156, "3056a4f3fd1979d07e4bfde47b5a0635fbba23d6e78fd53b60b0d10c00ba96ce"),
+            _askervein("TU03A/AASW-AANE_TU03A_10m_TU.csv", 470, "71a516c66fabc1b8c198f39857e501236dff78843faea0870f0b39ae8ad10da2"),
+            _askervein("TU03A/ASW-ANE_TU03A_10m.csv", 1015, "2b7bc1bcbfc0aa6cf12d9d0bec25ce1b483d3587dddc8b5a74154c12c6a3e8e2"),
+            _askervein("TU03A/ASW60_TU03A_UK30m_tower.csv", 381, "3ae9eb03b7d431139e8866b2316982d205d16edc91ae5c1bed6f931d4227158c"),
+            _askervein("TU03A/BNW-BSE_TU03A_10m.csv", 309, "72b5319ba080acc76364dbfaa2c725c97a4a246c1eefee8be63272e0be593cc7"),
+            _askervein("TU03A/CP_TU03A_FRG17m_tower_MF.csv", 74, "0b17c49bae81c838dd7d8968fb74ebf2cf610ff3e5c156e835bd50db1a0d776b"),
+            _askervein("TU03A/CP_TU03A_FRG17m_tower_TU.csv", 451, "74950b1367f4304d9f836b13a1c2902d682c293b14aae244cdf5a0e28e092c7f"),
+            _askervein("TU03A/RS-HT_TU03A_50m_tower.csv", 242, "992f22db315df115942b878990a40eea0ffe09cbe07ddd7b5bc1e5cd8888a313"),
+            _askervein("askervein_validation1.txt", 5181, "ebf1541ff18882ac81d793344a00b5c3da075f8f40762e4f41366b74d58ba965"),
         ),
     ),
 )
