@@ -73,8 +73,10 @@ def perturbation(
     transform = rfft2(elevation - level[:, None, None], s=size)
     ky = 2 * np.pi * np.fft.fftfreq(size[0], spacing)[:, None]
     kx = 2 * np.pi * np.fft.rfftfreq(size[1], spacing)
-    # From nodes to centres: half a cell along x and y.
+    # From nodes to centres, half a cell along x and y; waves of two cells vanish there.
     transform *= np.exp(0.5j * spacing * (kx + ky))
+    for k, part in ((ky[:, 0], transform.swapaxes(1, 2)), (kx, transform)):
+        part[..., np.abs(k) * spacing > np.pi * (1 - 1e-9)] = 0
     length = np.hypot(kx, ky)
     length[0, 0] = 1.0  # the mean is no hill: kx = 0 makes it vanish
     z0 = np.asarray(roughness, dtype=float)[:, None]

@@ -263,7 +263,8 @@ class System:
         import torch
 
         parts = (self._to(part) for part in (pointers, indices, data))
-        return torch.sparse_csr_tensor(*parts, size=(size, size * _FACTORS))
+        shape = (size, size * _FACTORS)
+        return torch.sparse_csr_tensor(*parts, size=shape, check_invariants=False)
 
     def _eigenvalues(self) -> np.ndarray:
         """Return the eigenvalues of the averaged operator, (terrains, rows, columns, levels)."""
