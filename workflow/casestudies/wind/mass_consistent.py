@@ -500,7 +500,8 @@ def solve_many(
     checked = parse_settings(settings)
     system = System(elevation, spacing, checked, device)
     winds = [inflow(z0) for z0 in roughness]
-    solution, steps, residual = system.solve(system.load(winds), checked.tolerance)
+    load = system.load(winds)
+    solution, steps, residual = system.solve(load, checked.tolerance, MOST_ITERATIONS)
     fields = []
     for k, (wind, z0) in enumerate(zip(winds, roughness, strict=True)):
         *components, above = system.velocity(solution[k], k, wind, max(heights))

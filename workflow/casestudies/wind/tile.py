@@ -68,7 +68,7 @@ class ElevationModel:
 
     def place(self, column: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the place of pixels (m)."""
-        x, y = self.source.transform * (column, row)
+        x, y = _apply(self.source.transform, column, row)
         return _moved(self.source.crs, self.crs, x, y)
 
     def own(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +77,7 @@ class ElevationModel:
 
     def inside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return which places (m) the model covers, bool of the same shape."""
-        column, row = ~self.source.transform * self.own(x, y)
+        column, row = _apply(~self.source.transform, *self.own(x, y))
         width, height = self.source.width, self.source.height
         return (column >= 0) & (column <= width) & (row >= 0) & (row <= height)
 
@@ -120,6 +120,10 @@ class ElevationModel:
             YSCALE=scale,
         )
         return np.where((found >= LOWEST) & (found <= HIGHEST), found, np.nan)
+
+
+def _apply(affine: Affine, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return affine.a * x + affine.b * y + affine.c, affine.d * x + affine.e * y + affine.f
 
 
 def _moved(before: CRS, after: CRS, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +171,7 @@ def open_model(path: Path) -> Iterator[ElevationModel]:
         crs = source.crs
         if crs.is_geographic:
             column, row = source.width / 2, source.height / 2
-            longitude, latitude = source.transform * (column, row)
+            longitude, latitude = _apply(source.transform, column, row)
             zone = int((longitude + 180) // 6) % 60 + 1
             crs = CRS.from_epsg((32600 if latitude >= 0 else 32700) + zone)
         elif not crs.is_projected or abs(crs.linear_units_factor[1] - 1) > 1e-9:
