@@ -30,10 +30,10 @@ from casestudies.satellite.architectures import Geometry
 from casestudies.satellite.images import Channel, Images, ImageWriter
 from casestudies.satellite.loader import Decoder, Loader, Pool
 from casestudies.satellite.networks import Autoencoder
-from casestudies.satellite.objective import make_optimizer
 from casestudies.satellite.standardise import Standardiser
 from casestudies.training.device import describe, set_threads
 from casestudies.training.device import device as find_device
+from casestudies.training.schedule import make_optimizer
 
 CHANNELS = 4
 

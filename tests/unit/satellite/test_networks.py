@@ -21,8 +21,9 @@ from casestudies.satellite.networks import (
     TemporalAutoencoder,
     VariationalAutoencoder,
 )
-from casestudies.satellite.objective import evaluation_steps, masked_error, seen, with_mask
+from casestudies.satellite.objective import masked_error, seen, with_mask
 from casestudies.satellite.standardise import Standardiser
+from casestudies.training.schedule import evaluation_steps
 
 KINDS = [Autoencoder, MaskedAutoencoder, VariationalAutoencoder, TemporalAutoencoder]
 SMALL = {"latent": 3, "width": 4, "steps": 30, "batch": 8}

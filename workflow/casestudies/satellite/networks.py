@@ -31,14 +31,7 @@ from casestudies.satellite.architectures import (
 )
 from casestudies.satellite.images import Images
 from casestudies.satellite.loader import Decoder, Loader, Pool
-from casestudies.satellite.objective import (
-    evaluation_steps,
-    make_optimizer,
-    masked_error,
-    seen,
-    set_rate,
-    with_mask,
-)
+from casestudies.satellite.objective import masked_error, seen, with_mask
 from casestudies.satellite.standardise import Standardiser
 from casestudies.steps import progress
 from casestudies.training.checkpoint import (
@@ -49,6 +42,7 @@ from casestudies.training.checkpoint import (
 )
 from casestudies.training.device import device as find_device
 from casestudies.training.device import generator, set_threads
+from casestudies.training.schedule import evaluation_steps, make_optimizer, set_rate
 
 log = logging.getLogger("casestudies")
 _STEP, _NOISE = 1, 2  # purposes of random numbers; 0 is the loader's

@@ -21,12 +21,13 @@ from casestudies.evaluation.splits import Fold
 from casestudies.satellite.architectures import ConvolutionalEncoder, Geometry
 from casestudies.satellite.images import Images
 from casestudies.satellite.loader import Decoder, held
-from casestudies.satellite.objective import evaluation_steps, make_optimizer, seen, with_mask
+from casestudies.satellite.objective import seen, with_mask
 from casestudies.satellite.season import BESIDE
 from casestudies.satellite.standardise import Standardiser
 from casestudies.steps import progress
 from casestudies.training.checkpoint import Checkpoint, fingerprint
 from casestudies.training.device import set_threads
+from casestudies.training.schedule import evaluation_steps, make_optimizer
 
 _PIXELS = 1 << 22  # of a batch's images together: bounds memory where frames are large
 _EVALUATIONS = 5
