@@ -62,6 +62,24 @@ def test_one_terrain_alone_is_as_among_all(terrains, tmp_path):
     assert json.loads(one.attrs["settings"]) == {"levels": 8}
 
 
+def test_a_job_beyond_the_last_terrain_writes_a_file_without_terrains(terrains, tmp_path):
+    for number in (4, 5, 6):
+        solve(
+            terrains=terrains,
+            solver="linear",
+            output=tmp_path / f"{number}.nc",
+            heights=HEIGHTS,
+            number=number,
+        )
+    parts = [opened(tmp_path / f"{number}.nc") for number in (4, 5, 6)]
+    assert [part.sizes["terrain"] for part in parts] == [1, 1, 0]
+    whole = xr.concat(parts, "terrain", combine_attrs="override")
+    names = read_terrains(terrains).names
+    assert whole["terrain"].values.tolist() == names[4:]
+    np.testing.assert_array_equal(whole.sel(terrain=names[4:])["u"][0], parts[0]["u"][0])
+    assert whole["reason"].values.tolist()[1] == parts[1]["reason"].values[0]
+
+
 def test_a_flow_that_does_not_converge_is_on_record(terrains, tmp_path, monkeypatch):
     monkeypatch.setattr(mass_consistent, "MOST_ITERATIONS", 2)
     solve(
@@ -105,7 +123,6 @@ def test_openfoam_is_given_a_terrain_and_a_folder_for_its_logs(terrains, tmp_pat
         ({"settings": "[8]"}, "must be a JSON object"),
         ({"settings": '{"level": 8}'}, "did you mean 'levels'"),
         ({"solver": "linear", "settings": '{"levels": 8}'}, "has no settings"),
-        ({"number": 6}, "holds terrains 0 to 5"),
         ({"number": -1}, "--number is -1"),
         ({"heights": []}, "--heights"),
         ({"heights": [0.0]}, "--heights"),

@@ -116,7 +116,8 @@ def solve(
     settings
         Settings of the flow model (JSON); what is not given has its default.
     number
-        Run this terrain alone, counted from 0; by default all.
+        Run this terrain alone, counted from 0; by default all. Beyond the last one, a file without
+        terrains is written: jobs are planned before it is known how many tiles there will be.
     threads
         CPU threads of linear algebra; OpenFOAM uses one.
     device
@@ -137,14 +138,16 @@ def solve(
         raise InputError(f"--heights is {heights}; give heights above 0 m.")
     if threads < 1:
         raise InputError(f"--threads is {threads}; give at least 1.")
+    if number is not None and number < 0:
+        raise InputError(f"--number is {number}; terrains are counted from 0.")
     data = read_terrains(terrains)
-    if number is not None and not 0 <= number < len(data):
-        raise InputError(f"--number is {number}; {terrains} holds terrains 0 to {len(data) - 1}.")
 
     from scipy.fft import set_workers
     from threadpoolctl import threadpool_limits
 
-    rows = np.arange(len(data)) if number is None else np.array([number])
+    rows = np.arange(len(data))
+    if number is not None:
+        rows = rows[rows == number]
     reasons = data.table["rejected"].to_numpy()
     wanted = rows[reasons[rows] == ""]
     logs = output.parent / f"{output.stem}.logs"
@@ -160,6 +163,7 @@ def solve(
         output,
         [data.names[row] for row in rows],
         ordered,
+        data.shape,
         heights,
         data.spacing,
         {"solver": solver, "settings": json.dumps(chosen, sort_keys=True)},
@@ -178,6 +182,7 @@ def write_flows(
     path: Path,
     names: Sequence[str],
     flows: Sequence[Flow],
+    shape: tuple[int, int],
     heights: Sequence[float],
     spacing: float,
     facts: Mapping[str, str],
@@ -185,7 +190,7 @@ def write_flows(
     """Write flows (NetCDF), atomically."""
     import xarray as xr
 
-    ny, nx = flows[0].u.shape[1:]
+    ny, nx = shape
     dataset = xr.Dataset(
         coords={
             "terrain": ("terrain", np.array(names, dtype=object)),
@@ -207,10 +212,11 @@ def write_flows(
         },
         attrs={"Conventions": "CF-1.11", **facts},
     )
+    size = (len(flows), len(heights), ny, nx)
     for name in COMPONENTS:
         dataset[name] = (
             ("terrain", "height", "y", "x"),
-            np.stack([getattr(flow, name) for flow in flows]).astype(np.float32),
+            np.reshape([getattr(flow, name) for flow in flows], size).astype(np.float32),
             {"long_name": f"wind {_MEANINGS[name]}, over the inflow at 10 m", "units": "1"},
         )
     for name, kind, long_name, unit in (

@@ -220,7 +220,7 @@ def tiles(
 ) -> Terrains:
     """Return the tiles of an elevation model, rejected ones among them.
 
-    They are taken in random order until ``most`` are accepted or none is left.
+    At most ``most`` of those without gaps are taken, at random.
 
     Raises
     ------
@@ -244,11 +244,11 @@ def tiles(
             model.resolution,
             spacing,
         )
-    rows, elevations, missing, accepted = [], [], 0, 0
+    rows, elevations, missing = [], [], 0
     for number in rng.permutation(len(x)):
         direction = (first + 90 * int(rng.integers(4))) % 360
         z0 = float(np.exp(rng.uniform(*np.log(roughness))))
-        if accepted == most:
+        if len(rows) == most:
             break
         elevation = model.cut(x[number], y[number], direction, (cells, cells), spacing)
         if not np.isfinite(elevation).all():
@@ -256,7 +256,6 @@ def tiles(
             continue
         elevation = blend(elevation, fringe)
         percentile, height, rejected = guard(elevation[None], spacing, steepest, relief)
-        accepted += rejected[0] == ""
         easting, northing = model.own(x[[number]], y[[number]])
         elevations.append(elevation)
         rows.append(
@@ -285,7 +284,7 @@ def tiles(
         "%s: %d tiles, %d rejected by guard rails; %d more lack values",
         massif,
         len(rows),
-        len(rows) - accepted,
+        sum(row["rejected"] != "" for row in rows),
         missing,
     )
     order = np.argsort([row["terrain"] for row in rows])
@@ -293,7 +292,7 @@ def tiles(
     return Terrains(np.stack([elevations[k] for k in order]), table, spacing, fringe)
 
 
-def find_models(paths: list[Path]) -> list[Path]:
+def find_rasters(paths: list[Path]) -> list[Path]:
     """Return GeoTIFFs, of files and of folders, by name.
 
     Raises
@@ -316,13 +315,13 @@ def find_models(paths: list[Path]) -> list[Path]:
                 )
             found[one.stem] = one
     if not found:
-        raise InputError("tile: --models names no elevation model.")
+        raise InputError("tile: --rasters names no elevation model.")
     return [found[name] for name in sorted(found)]
 
 
 def tile(
     *,
-    models: list[Path],
+    rasters: list[Path],
     output: Path,
     fields: Path | None = None,
     cells: int = 48,
@@ -338,7 +337,7 @@ def tile(
 
     Parameters
     ----------
-    models
+    rasters
         Elevation models (GeoTIFF), or folders of them; the name of each is that of its massif.
     output
         terrains.nc to write.
@@ -355,7 +354,7 @@ def tile(
     relief
         Tiles of more relief are rejected (m).
     per_massif
-        Accepted tiles of each elevation model, at most.
+        Tiles of each elevation model, at most, rejected ones among them.
     roughness
         Range of the roughness length (m), drawn evenly in its logarithm.
     seed
@@ -387,7 +386,7 @@ def tile(
                 f"{((cells, cells), spacing, fringe)}; make the random fields again."
             )
         parts.append(first)
-    for path in find_models(models):
+    for path in find_rasters(rasters):
         # A massif's tiles do not depend on the other massifs.
         child = np.random.SeedSequence([seed, *path.stem.encode()])
         with open_model(path) as model:
