@@ -302,8 +302,8 @@ def _check(terrains: Terrains, path: Path) -> None:
         if np.any(wrong):
             first = table["terrain"].iloc[int(np.argmax(wrong))]
             raise InputError(f"{path}: {name} of terrain {first!r} {message}.")
-    if not terrains.spacing > 0 or not 0 < terrains.fringe < 0.5 or min(terrains.shape) < 2:
+    if not terrains.spacing > 0 or not 0 <= terrains.fringe < 0.5 or min(terrains.shape) < 2:
         raise InputError(
-            f"{path}: spacing must be above 0, fringe between 0 and 0.5 and the grid at least 2 × "
+            f"{path}: spacing must be above 0, fringe from 0 to below 0.5, the grid at least 2 × "
             f"2 cells; they are {terrains.spacing}, {terrains.fringe} and {terrains.shape}."
         )
