@@ -165,7 +165,8 @@ def wind_terrains(dataset):
 def wind_rasters(dataset):
     """The elevation models of a data set."""
     if dataset in CONFIG.wind.local:
-        return sorted(glob(f"{CONFIG.wind.folder(dataset)}/*.tif*"))
+        folder = Path(CONFIG.wind.local[dataset].path)
+        return sorted(str(path) for path in folder.iterdir() if path.suffix in (".tif", ".tiff"))
     return downloads("dem")
 
 
@@ -188,6 +189,12 @@ def wind_cheap(dataset):
     if CONFIG.wind.solver(dataset) == "openfoam":
         names.append("mass_consistent")
     return [f"results/wind/{dataset}/flows/{name}.nc" for name in names]
+
+
+def wind_cheap_baselines(dataset):
+    """The cheap flow models that are baselines of a data set."""
+    fitted = CONFIG.wind.fitted(dataset)
+    return [name for name in ("linear", "mass_consistent") if name in fitted]
 
 
 def report_command():

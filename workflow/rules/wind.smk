@@ -96,7 +96,8 @@ rule tile_wind:
             if wildcards.dataset in WIND.local
             else WIND.simulation.roughness
         ),
-        seed=lambda wildcards: seed("wind", "tile", wildcards.dataset),
+        # The same tiles whatever the flow model.
+        seed=seed("wind", "tile"),
     message:
         "Cut elevation models into terrains: {wildcards.dataset}"
     shell:
@@ -317,3 +318,190 @@ rule combine_wind:
         " --predictions {input.predictions} --inner-predictions {input.inner}"
         " --method chosen --units {params.units} --coverage {params.coverage}"
         " --output {output.predictions} --inner {output.inner} --weights {output.weights} 2> {log}"
+
+
+rule save_wind:
+    input:
+        fields="results/wind/{dataset}/prepared.nc",
+        prepared="results/wind/{dataset}/prepared.parquet",
+        splits=f"results/wind/{{dataset}}/splits/{WIND_SCHEME}.parquet",
+        predictions=expand(
+            "results/wind/{{dataset}}/predictions/{scheme}/{model}.parquet",
+            scheme=WIND_SCHEME,
+            model=WIND.networks,
+        ),
+        code=code("wind.save"),
+    output:
+        model="results/wind/{dataset}/model/model.json",
+        networks="results/wind/{dataset}/model/networks.safetensors",
+    log:
+        "logs/wind/{dataset}/save.log",
+    benchmark:
+        "logs/wind/{dataset}/save.tsv"
+    conda:
+        "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
+    threads: CONFIG.training.threads
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=CONFIG.training.gpu,
+    params:
+        folder=subpath(output.model, parent=True),
+        settings=json.dumps({name: WIND.settings(name) for name in WIND.networks}),
+        cheap=lambda wildcards: WIND.cheap(wildcards.dataset),
+        cheap_settings=lambda wildcards: json.dumps(WIND.settings(WIND.cheap(wildcards.dataset))),
+        units=WIND.schemes[WIND_SCHEME].units,
+        coverage=CONFIG.scores.coverage,
+        training=CONFIG.training,
+        checkpoint=lambda wildcards, output: f"{output.networks}.checkpoints",
+        seed=lambda wildcards: seed("wind", "save", wildcards.dataset),
+    message:
+        "Keep a surrogate of {wildcards.dataset} for new terrain"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.wind.save --prepared {input.fields}"
+        " --samples {input.prepared} --splits {input.splits} --predictions {input.predictions}"
+        " --settings {params.settings:q} --cheap {params.cheap}"
+        " --cheap-settings {params.cheap_settings:q} --units {params.units}"
+        " --coverage {params.coverage} --seed {params.seed} --threads {threads}"
+        " --device {params.training.device} --checkpoint {params.checkpoint}"
+        " --checkpoint-every {params.training.checkpoint_every} --output {params.folder} 2> {log}"
+
+
+rule cost_wind:
+    input:
+        fields="results/wind/{dataset}/prepared.nc",
+        prepared="results/wind/{dataset}/prepared.parquet",
+        model="results/wind/{dataset}/model/model.json",
+        predictions=lambda wildcards: expand(
+            "results/wind/{dataset}/predictions/{scheme}/{model}.parquet",
+            dataset=wildcards.dataset,
+            scheme=WIND_SCHEME,
+            model=[*wind_cheap_baselines(wildcards.dataset), *WIND.networks],
+        ),
+        code=lambda wildcards: sorted(
+            {*code("wind.cost"), *code(f"wind.{WIND.solver(wildcards.dataset)}")}
+        ),
+    output:
+        "results/wind/{dataset}/costs.csv",
+    log:
+        "logs/wind/{dataset}/cost.log",
+    benchmark:
+        "logs/wind/{dataset}/cost.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+        gpu=0,
+    params:
+        results=subpath(input.prepared, parent=True),
+        folder=subpath(input.model, parent=True),
+        scheme=WIND_SCHEME,
+        networks=WIND.networks,
+        cheap=lambda wildcards: wind_cheap_baselines(wildcards.dataset),
+        settings=json.dumps({name: WIND.settings(name) for name in ("mass_consistent", "openfoam")}),
+        terrains=WIND.cost_terrains,
+        resamples=CONFIG.scores.bootstrap,
+        confidence=CONFIG.scores.confidence,
+        seed=lambda wildcards: seed("wind", "cost", wildcards.dataset),
+    message:
+        "Measure what a flow of {wildcards.dataset} costs"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.wind.cost --results {params.results}"
+        " --scheme {params.scheme} --networks {params.networks} --model {params.folder}"
+        " --cheap {params.cheap} --settings {params.settings:q} --terrains {params.terrains}"
+        " --resamples {params.resamples} --confidence {params.confidence} --seed {params.seed}"
+        " --output {output} 2> {log}"
+
+
+rule summarise_wind:
+    input:
+        fields="results/wind/{dataset}/prepared.nc",
+        prepared="results/wind/{dataset}/prepared.parquet",
+        predictions=lambda wildcards: predictions("wind", wildcards.dataset),
+        scores="results/wind/{dataset}/scores.csv",
+        comparisons="results/wind/{dataset}/comparisons.csv",
+        costs="results/wind/{dataset}/costs.csv",
+        code=code("wind.summarise"),
+    output:
+        positions="results/wind/{dataset}/positions.csv",
+        finding=report(
+            "results/wind/{dataset}/finding.txt",
+            caption="../report/wind/finding.rst",
+            category="Wind",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "finding, in words"},
+        ),
+    log:
+        "logs/wind/{dataset}/summarise.log",
+    benchmark:
+        "logs/wind/{dataset}/summarise.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    params:
+        results=subpath(input.prepared, parent=True),
+        schemes=lambda wildcards: WIND.schemes_of(wildcards.dataset),
+        models=lambda wildcards: WIND.predictors(wildcards.dataset, WIND_SCHEME),
+        resamples=CONFIG.scores.bootstrap,
+        confidence=CONFIG.scores.confidence,
+        seed=lambda wildcards: seed("wind", "summarise", wildcards.dataset),
+    message:
+        "State the finding on {wildcards.dataset}"
+    shell:
+        "python -m casestudies.wind.summarise --results {params.results}"
+        " --schemes {params.schemes} --models {params.models} --scores {input.scores}"
+        " --comparisons {input.comparisons} --costs {input.costs}"
+        " --resamples {params.resamples} --confidence {params.confidence} --seed {params.seed}"
+        " --positions {output.positions} --output {output.finding} 2> {log}"
+
+
+rule plot_wind:
+    input:
+        fields="results/wind/{dataset}/prepared.nc",
+        prepared="results/wind/{dataset}/prepared.parquet",
+        scores="results/wind/{dataset}/scores.csv",
+        predictions=lambda wildcards: predictions("wind", wildcards.dataset),
+        positions="results/wind/{dataset}/positions.csv",
+        learning="results/wind/{dataset}/learning.csv",
+        costs="results/wind/{dataset}/costs.csv",
+        code=code("wind.plot"),
+    output:
+        [
+            report(
+                f"results/wind/{{dataset}}/figures/{name}.svg",
+                caption=f"../report/wind/{name}.rst",
+                category="Wind",
+                subcategory="{dataset}",
+                labels={"data set": "{dataset}", "figure": name.replace("_", " ")},
+            )
+            for name in WIND_FIGURES
+        ],
+    log:
+        "logs/wind/{dataset}/plot.log",
+    benchmark:
+        "logs/wind/{dataset}/plot.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+        gpu=0,
+    params:
+        results=subpath(input.scores, parent=True),
+        schemes=lambda wildcards: WIND.schemes_of(wildcards.dataset),
+        models=lambda wildcards: WIND.predictors(wildcards.dataset, WIND_SCHEME),
+        coverage=CONFIG.scores.coverage,
+        figures=WIND_FIGURES,
+    message:
+        "Draw the figures of {wildcards.dataset}"
+    shell:
+        "python -m casestudies.wind.plot --results {params.results} --schemes {params.schemes}"
+        " --models {params.models} --coverage {params.coverage} --figures {params.figures}"
+        " --output {params.results}/figures 2> {log}"

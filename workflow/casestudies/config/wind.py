@@ -154,6 +154,8 @@ class Wind(Study):
     fno: Training = Training()
     training_sizes: list[int] = [12, 24]
     """Numbers of training terrains of the learning curve, below that of a whole training fold."""
+    cost_terrains: int = Field(12, ge=2)
+    """Terrains on which seconds and errors of flow models and surrogate are measured."""
     askervein: bool = False
     """Compare flow models and networks with the masts of Askervein (fetches askervein)."""
 

@@ -469,17 +469,17 @@ def training_curves(results: Results, path: Path) -> None:
     """Error along the training: training, inner and held-out terrains."""
     scheme, networks = results.schemes[0], results.networks
     kinds = {"train": (BLUE, "-"), "inner": (ORANGE, "-"), "held_out": (VERMILION, "--")}
-    names = {"train": "training", "inner": "inner, by which is chosen", "held_out": "held out"}
+    names = {"train": "training", "inner": "inner folds", "held_out": "held out"}
     size = (3.0 * len(networks) + 0.4, 3.4)
     with figure(path, 1, len(networks), size, sharey=True) as (drawing, axes):
         for axis, network in zip(axes, networks, strict=True):
             table = read_table(
                 results.folder / "training" / scheme / f"{network}.parquet",
-                columns=["epoch", *kinds],
+                columns=["epochs", *kinds],
             )
             for kind, (colour, style) in kinds.items():
                 values = _PERCENT * table[kind]
-                axis.plot(table["epoch"], values, style, color=colour, marker=".")
+                axis.plot(table["epochs"], values, style, color=colour, marker=".")
             axis.set_yscale("log")
             axis.set(xlabel="epochs", title=LABELS[network])
         axes[0].set_ylabel("RMSE of components\n(% of inflow)")
