@@ -1,9 +1,10 @@
-"""Writing of files, atomically.
+"""Writing of files, atomically, and their digest.
 
 A file takes its final name only when it is complete, so that an interrupted step leaves nothing
 that could be taken for a result.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -33,3 +34,9 @@ def write_json(value: Any, path: Path) -> None:
     """Write ``value`` as indented JSON, atomically."""
     with writing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

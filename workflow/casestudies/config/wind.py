@@ -101,13 +101,14 @@ class OpenFoam(Section):
 class Training(Section):
     """How the networks are trained (see casestudies.wind.networks)."""
 
-    width: int = Field(16, ge=4, le=512)
+    width: int = Field(8, ge=4, le=512)
     """Channels of the first level of the U-Net, and of every layer of the FNO."""
-    epochs: int = Field(40, ge=1)
-    """Passes through the training terrains, at most; the inner folds choose how many."""
-    batch: int = Field(8, ge=1)
+    epochs: int = Field(24, ge=1)
+    """Passes through the training terrains; the learning rate falls to nought at their end."""
+    batch: int = Field(3, ge=1)
     """Terrains of a step."""
-    learning_rate: float = Field(3e-3, gt=0)
+    learning_rate: float = Field(6e-3, gt=0)
+    """Highest learning rate."""
 
 
 class LocalTerrain(LocalDataSet):

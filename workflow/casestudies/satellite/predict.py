@@ -19,10 +19,11 @@ import pandas as pd
 from pydantic import ValidationError
 
 from casestudies.errors import InputError
+from casestudies.files import digest
 from casestudies.satellite.heads import Regression, scaled
 from casestudies.satellite.images import Channel, Images, ImageWriter
 from casestudies.satellite.registry import Encoder
-from casestudies.satellite.save import ENCODER, LABELS, MODEL, SavedModel, digest, missing_share
+from casestudies.satellite.save import ENCODER, LABELS, MODEL, SavedModel, missing_share
 from casestudies.satellite.season import BESIDE, calendar
 from casestudies.steps import main, progress
 from casestudies.tables import write_table, writing

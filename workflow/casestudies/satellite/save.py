@@ -6,7 +6,6 @@ what it was fitted to, some hundred rows of latents, from which it is fitted aga
 head needs a format of its own.
 """
 
-import hashlib
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,7 +19,7 @@ from casestudies.errors import InputError
 from casestudies.evaluation.conformal import unit_quantile
 from casestudies.evaluation.nested import nested_cross_validation
 from casestudies.evaluation.splits import Fold, read_folds
-from casestudies.files import write_json, writing
+from casestudies.files import digest, write_json, writing
 from casestudies.satellite.heads import (
     Boosting,
     Process,
@@ -224,12 +223,6 @@ def save(
 def missing_share(images: Images, frames: np.ndarray) -> np.ndarray:
     """Return the share of missing pixels of each frame, (n,)."""
     return np.isnan(images.read(frames)).mean(axis=(1, 2, 3))
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":
