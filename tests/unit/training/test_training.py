@@ -173,3 +173,28 @@ def test_energy_survives_a_machine_without_meters(monkeypatch):
         pass
     assert energy.method == "not measured"
     assert energy.joules is None
+
+
+def test_the_state_of_an_optimiser_lies_in_memory_as_the_parameters_do():
+    """Or a fused one pairs the wrong numbers, without a word."""
+
+    def step(weights, optimizer):
+        weights.grad = torch.arange(weights.numel(), dtype=torch.float32).view_as(weights)
+        weights.grad = weights.grad.contiguous(memory_format=torch.channels_last)
+        optimizer.step()
+
+    def fresh():
+        weights = torch.zeros(4, 3, 3, 3).to(memory_format=torch.channels_last).requires_grad_()
+        return weights, torch.optim.AdamW([weights], 0.1, fused=True)
+
+    weights, optimizer = fresh()
+    step(weights, optimizer)
+    again, restored = fresh()
+    with torch.no_grad():
+        again.copy_(weights)
+    found = optimizer_tensors(optimizer).items()
+    stored = {k: v.clone(memory_format=torch.contiguous_format) for k, v in found}
+    restore_optimizer(restored, stored)
+    for one in ((weights, optimizer), (again, restored)):
+        step(*one)
+    torch.testing.assert_close(again, weights, rtol=0, atol=0)

@@ -56,6 +56,11 @@ def restore_optimizer(
             _, parameter, name = key.split(".", 2)
             state.setdefault(int(parameter), {})[name] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    # A fused optimiser walks through memory: its state must lie there as the parameter does.
+    for parameter, kept in optimizer.state.items():
+        for name, value in kept.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 class Checkpoint:
