@@ -18,3 +18,17 @@ def mirror() -> Path:
             "`snakemake download` fetches them into data/raw"
         )
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def openfoam_installed() -> None:
+    """OpenFOAM is installed; in CI it has to be."""
+    from casestudies.errors import InputError
+    from casestudies.wind.openfoam import environment
+
+    try:
+        environment()
+    except InputError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
