@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from casestudies.errors import InputError
+from casestudies.files import writing
 from casestudies.steps import log, main
 from casestudies.tables import read_table
 from casestudies.wind.terrain import Terrains, blend, guard
@@ -29,6 +30,8 @@ MAP = "Askervein_Neutral_elevation-roughness.map"
 MASTS = "askervein_validation1.txt"
 CENTRE = (75383.0, 23737.0)
 """The hill top HT (m), centre of the terrain."""
+NORTH = 700_000.0
+"""What the map and the masts leave out of the northing (m)."""
 DIRECTION = 210.0
 """Direction of the wind in the neutral runs TU03 (degrees)."""
 ROUGHNESS = 0.03
@@ -172,26 +175,27 @@ class Grid:
         )
 
 
-def elevation(contours: np.ndarray, grid: Grid) -> np.ndarray:
-    """Interpolate contours to the nodes of a grid, linearly in the triangles between points.
+def elevation(contours: np.ndarray, east: np.ndarray, north: np.ndarray) -> np.ndarray:
+    """Interpolate contours to places, linearly in the triangles between their points.
 
     Parameters
     ----------
     contours
         (n, 3) m.
+    east, north
+        (ny, nx) m.
 
     Returns
     -------
-    (ny + 1, nx + 1) m.
+    (ny, nx) m.
 
     Raises
     ------
     InputError
-        If the grid reaches beyond the contours.
+        If a place lies beyond the contours.
     """
     from scipy.interpolate import LinearNDInterpolator
 
-    east, north = grid.nodes
     near = np.ones(len(contours), dtype=bool)
     for column, values in enumerate((east, north)):
         near &= contours[:, column] > values.min() - _MARGIN
@@ -204,10 +208,51 @@ def elevation(contours: np.ndarray, grid: Grid) -> np.ndarray:
         found = LinearNDInterpolator(points[:, :2], points[:, 2])(east, north)
     if np.isnan(found).any():
         raise InputError(
-            f"the grid of {grid.shape[1]} × {grid.shape[0]} cells of {grid.spacing:g} m reaches "
-            "beyond the contours of the map; choose a smaller one."
+            f"{MAP}: its contours do not reach as far as the grid, of {np.ptp(east):.0f} m from "
+            f"west to east and {np.ptp(north):.0f} m from south to north; choose a smaller one."
         )
     return found
+
+
+def write_dem(
+    contours: np.ndarray, path: Path, half: float = 5000.0, spacing: float = 20.0
+) -> None:
+    """Write the hill and what is around it as an elevation model (GeoTIFF).
+
+    Parameters
+    ----------
+    contours
+        (n, 3) m.
+    half
+        Half of the side of the square, centred on the hill top (m).
+    spacing
+        Size of a pixel (m).
+    """
+    import rasterio
+    from rasterio.transform import from_origin
+
+    size = round(2 * half / spacing)
+    offsets = spacing * (np.arange(size) + 0.5 - size / 2)
+    east, north = np.meshgrid(CENTRE[0] + offsets, CENTRE[1] - offsets)
+    height = elevation(contours, east, north).astype(np.float32)
+    place = from_origin(
+        CENTRE[0] - size / 2 * spacing, CENTRE[1] + size / 2 * spacing + NORTH, spacing, spacing
+    )
+    with (
+        writing(path) as temporary,
+        rasterio.open(
+            temporary,
+            "w",
+            driver="GTiff",
+            width=size,
+            height=size,
+            count=1,
+            dtype="float32",
+            crs="EPSG:27700",
+            transform=place,
+        ) as target,
+    ):
+        target.write(height, 1)
 
 
 # The masts --------------------------------------------------------------------------------------
@@ -326,7 +371,7 @@ def askervein(
             f"below 0.5; they are {spacing}, {roughness}, {cells} and {fringe}."
         )
     grid = Grid((cells[1], cells[0]), spacing)
-    height = elevation(read_contours(data / MAP), grid)
+    height = elevation(read_contours(data / MAP), *grid.nodes)
     if fringe:
         height = blend(height, fringe)
     slope, relief, _ = guard(height[None], spacing, np.inf, np.inf)

@@ -5,6 +5,7 @@ chosen by it: the set-up is the same for all models and was fixed before the fir
 """
 
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pandas as pd
 
 from casestudies.errors import InputError, nearest
 from casestudies.evaluation.scores import bias, cluster_weights, rmse
+from casestudies.files import writing
 from casestudies.provenance import provenance
 from casestudies.steps import log, main
 from casestudies.tables import write_json, write_table
@@ -80,12 +82,7 @@ def at_stations(
     return map_coordinates(np.asarray(speed, dtype=float), places, order=1, mode="nearest")
 
 
-def compare(
-    stations: pd.DataFrame,
-    speeds: Mapping[str, np.ndarray],
-    grid: askervein.Grid,
-    fringe: float = 0.0,
-) -> pd.DataFrame:
+def compare(stations: pd.DataFrame, speeds: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Return stations × models.
 
     Parameters
@@ -93,7 +90,7 @@ def compare(
     stations
         See casestudies.wind.askervein.stations.
     speeds
-        By model, the horizontal speed at 10 m over that of the inflow, (ny, nx).
+        By model, the horizontal speed at the stations over that of the inflow, (stations,).
 
     Returns
     -------
@@ -104,7 +101,7 @@ def compare(
     places = places.rename(columns={"speed_up": "observed"})
     parts = []
     for model, speed in speeds.items():
-        part = places.assign(predicted=at_stations(speed, grid, stations, fringe) - 1)
+        part = places.assign(predicted=speed - 1)
         part.insert(0, "model", model)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
@@ -181,6 +178,53 @@ def read_speed(path: Path, terrains: Terrains) -> np.ndarray:
     return speed
 
 
+def surrogate_speed(
+    folder: Path, contours: np.ndarray, roughness: float, stations: pd.DataFrame
+) -> np.ndarray:
+    """Return what a surrogate gives at the stations, (stations,), over the speed of the inflow.
+
+    It is applied as by casestudies.wind.predict, to windows of the size that it was trained on.
+
+    Parameters
+    ----------
+    folder
+        Of the surrogate, results/wind/<data set>/model.
+    contours
+        Of the map, (n, 3) m.
+    roughness
+        Roughness length (m).
+
+    Raises
+    ------
+    InputError
+        If the surrogate cannot be read, or gives no wind at 10 m or at a station.
+    """
+    from scipy.ndimage import map_coordinates
+
+    from casestudies.wind.predict import Frame, relative_flow
+    from casestudies.wind.save import read_surrogate
+    from casestudies.wind.tile import open_model
+
+    surrogate = read_surrogate(folder, "cpu")
+    grid = surrogate.grid
+    if HEIGHT not in grid.heights:
+        offered = ", ".join(f"{height:g}" for height in grid.heights)
+        raise InputError(f"{folder}: gives the wind at {offered} m, the masts at {HEIGHT:g} m.")
+    # Windows reach beyond the masts by their fringe, and are placed from the edge inward.
+    half = 2000.0 + max(grid.shape) * grid.spacing
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "askervein.tif"
+        askervein.write_dem(contours, path, half)
+        with open_model(path) as model:
+            frame = Frame.around(model, askervein.DIRECTION, grid.spacing)
+            flow, _ = relative_flow(surrogate, model, frame, roughness, grid.heights.index(HEIGHT))
+    places = frame.cell(stations["x"].to_numpy(), stations["y"].to_numpy() + askervein.NORTH)
+    u, v = (map_coordinates(part, places, order=1, cval=np.nan) for part in flow[:2])
+    if not np.isfinite(u).all():
+        raise InputError(f"{folder}: gives no wind at some of the masts.")
+    return np.hypot(u, v)
+
+
 def finding(scores: pd.DataFrame) -> str:
     """Return what the scores say, a line a model, best first."""
     table = scores.set_index(["model", "position", "metric"])
@@ -205,7 +249,7 @@ def validate(
     output: Path,
     solvers: list[str] | None = None,
     settings: str = "{}",
-    flows: list[Path] | None = None,
+    surrogates: list[Path] | None = None,
     seed: int = 0,
 ) -> None:
     """Compare flow models with the masts of Askervein: stations.csv, scores.csv, finding.txt.
@@ -218,14 +262,14 @@ def validate(
         The hill, as casestudies.wind.askervein writes it.
     output
         Folder to write to; flows of the solvers go to its folder flows, and are used again if
-        they are there and no older than the terrain.
+        they are there, newer than the terrain and made with the same settings.
     solvers
         Flow models to run: linear and mass_consistent if not given.
     settings
         Settings of each flow model (JSON), by its name.
-    flows
-        Flows of other models on this terrain, of a network for instance; the name of the file is
-        that of the model.
+    surrogates
+        Folders of surrogates to apply, results/wind/<data set>/model; each is called
+        surrogate-<data set>.
     seed
         Of the resamples.
 
@@ -244,13 +288,13 @@ def validate(
     options = _settings(settings)
     stations = askervein.stations(askervein.read_masts(data / askervein.MASTS), HEIGHT)
     grid = askervein.Grid(hill.shape, hill.spacing, float(hill.table["direction"].iloc[0]))
-    flat = np.ones(hill.shape)
-    at_stations(flat, grid, stations, hill.fringe)  # fails before the solvers run
-    speeds = {NO_SPEED_UP: flat}
-    for path in flows or []:
-        if path.stem in (NO_SPEED_UP, *chosen) or path.stem in speeds:
-            raise InputError(f"--flows {path}: there is a model {path.stem!r} already; rename it.")
-        speeds[path.stem] = read_speed(path, hill)
+    roughness = float(hill.table["roughness"].iloc[0])
+    # The inflow everywhere; this fails before solvers run.
+    speeds = {NO_SPEED_UP: at_stations(np.ones(hill.shape), grid, stations, hill.fringe)}
+    contours = askervein.read_contours(data / askervein.MAP) if surrogates else None
+    for folder in surrogates or []:
+        name = f"surrogate-{folder.resolve().parent.name}"
+        speeds[name] = surrogate_speed(folder, contours, roughness, stations)
     for name in chosen:
         path = output / "flows" / f"{name}.nc"
         own = json.dumps(options.get(name, {}), sort_keys=True)
@@ -258,26 +302,22 @@ def validate(
             solve_terrains(
                 terrains=terrains, solver=name, output=path, heights=[HEIGHT], settings=own
             )
-        speeds[name] = read_speed(path, hill)
-    table = compare(stations, speeds, grid, hill.fringe)
+        speeds[name] = at_stations(read_speed(path, hill), grid, stations, hill.fringe)
+    table = compare(stations, speeds)
     scores = score(table, seed)
-    output.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "spacing": hill.spacing,
+        "cells": list(hill.shape[::-1]),
+        "fringe": hill.fringe,
+        "roughness": roughness,
+        "settings": options,
+    }
     write_table(table, output / "stations.csv")
     write_table(scores, output / "scores.csv")
-    write_json(
-        provenance(
-            {
-                "spacing": hill.spacing,
-                "cells": list(hill.shape[::-1]),
-                "fringe": hill.fringe,
-                "settings": options,
-            },
-            seed,
-        ),
-        output / "provenance.json",
-    )
+    write_json(provenance(facts, seed), output / "provenance.json")
     words = finding(scores)
-    (output / "finding.txt").write_text(words + "\n", encoding="utf-8")
+    with writing(output / "finding.txt") as temporary:
+        temporary.write_text(words + "\n", encoding="utf-8")
     for line in words.splitlines():
         log.info("%s", line)
 
