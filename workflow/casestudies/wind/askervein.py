@@ -48,7 +48,6 @@ the wind, through HT and CP; B runs along its ridge."""
 
 _HEADER = 4  # lines
 _IDENTITY = ([0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0])
-_MARGIN = 1000.0  # m around a grid in which contours are used
 _COLUMNS = {
     "Name": "mast",
     "Sensor": "sensor",
@@ -196,16 +195,9 @@ def elevation(contours: np.ndarray, east: np.ndarray, north: np.ndarray) -> np.n
     """
     from scipy.interpolate import LinearNDInterpolator
 
-    near = np.ones(len(contours), dtype=bool)
-    for column, values in enumerate((east, north)):
-        near &= contours[:, column] > values.min() - _MARGIN
-        near &= contours[:, column] < values.max() + _MARGIN
     # Where contours touch, the triangulation needs one of the points.
-    points = contours[near]
-    points = points[np.unique(points[:, :2], axis=0, return_index=True)[1]]
-    found = np.full(east.shape, np.nan)
-    if len(points) > 3:
-        found = LinearNDInterpolator(points[:, :2], points[:, 2])(east, north)
+    points = contours[np.unique(contours[:, :2], axis=0, return_index=True)[1]]
+    found = LinearNDInterpolator(points[:, :2], points[:, 2])(east, north)
     if np.isnan(found).any():
         raise InputError(
             f"{MAP}: its contours do not reach as far as the grid, of {np.ptp(east):.0f} m from "
@@ -224,35 +216,41 @@ def write_dem(
     contours
         (n, 3) m.
     half
-        Half of the side of the square, centred on the hill top (m).
+        Half of the side of the square, centred on the hill top, that is written as far as the map
+        goes (m).
     spacing
         Size of a pixel (m).
     """
     import rasterio
     from rasterio.transform import from_origin
 
-    size = round(2 * half / spacing)
-    offsets = spacing * (np.arange(size) + 0.5 - size / 2)
-    east, north = np.meshgrid(CENTRE[0] + offsets, CENTRE[1] - offsets)
-    height = elevation(contours, east, north).astype(np.float32)
-    place = from_origin(
-        CENTRE[0] - size / 2 * spacing, CENTRE[1] + size / 2 * spacing + NORTH, spacing, spacing
+    low, high = contours[:, :2].min(axis=0), contours[:, :2].max(axis=0)
+    west, south = np.maximum(np.array(CENTRE) - half, low)
+    width, height = (
+        int((min(centre + half, end) - start) / spacing)
+        for centre, end, start in zip(CENTRE, high, (west, south), strict=True)
     )
+    east, north = np.meshgrid(
+        west + spacing * (np.arange(width) + 0.5),
+        south + spacing * (np.arange(height)[::-1] + 0.5),
+    )
+    values = elevation(contours, east, north).astype(np.float32)
+    place = from_origin(west, south + height * spacing + NORTH, spacing, spacing)
     with (
         writing(path) as temporary,
         rasterio.open(
             temporary,
             "w",
             driver="GTiff",
-            width=size,
-            height=size,
+            width=width,
+            height=height,
             count=1,
             dtype="float32",
             crs="EPSG:27700",
             transform=place,
         ) as target,
     ):
-        target.write(height, 1)
+        target.write(values, 1)
 
 
 # The masts --------------------------------------------------------------------------------------
