@@ -26,7 +26,7 @@ rule wind:
         expand("results/wind/{dataset}/finding.txt", dataset=WIND.datasets),
         expand("results/wind/{dataset}/figures/scores.svg", dataset=WIND.datasets),
         expand("results/wind/{dataset}/model/model.json", dataset=WIND.datasets),
-        ["results/wind/askervein/finding.txt"] if WIND.askervein else [],
+        ["results/wind/askervein/figures/transects.svg"] if WIND.askervein else [],
     localrule: True
 
 
@@ -505,3 +505,136 @@ rule plot_wind:
         "python -m casestudies.wind.plot --results {params.results} --schemes {params.schemes}"
         " --models {params.models} --coverage {params.coverage} --figures {params.figures}"
         " --output {params.results}/figures 2> {log}"
+
+
+rule learn_wind:
+    input:
+        fields="results/wind/{dataset}/prepared.nc",
+        prepared="results/wind/{dataset}/prepared.parquet",
+        splits=f"results/wind/{{dataset}}/splits/{WIND_SCHEME}.parquet",
+        code=code("wind.learn"),
+    output:
+        "results/wind/{dataset}/learning.csv",
+    log:
+        "logs/wind/{dataset}/learn.log",
+    benchmark:
+        "logs/wind/{dataset}/learn.tsv"
+    conda:
+        "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
+    threads: CONFIG.training.threads
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=CONFIG.training.gpu,
+    params:
+        model=WIND.networks[0],
+        cheap=lambda wildcards: WIND.cheap(wildcards.dataset),
+        settings=json.dumps(WIND.settings(WIND.networks[0])),
+        sizes=WIND.training_sizes,
+        resamples=CONFIG.scores.bootstrap,
+        confidence=CONFIG.scores.confidence,
+        training=CONFIG.training,
+        checkpoint=lambda wildcards, output: f"{output}.checkpoints",
+        seed=lambda wildcards: seed("wind", "learn", wildcards.dataset),
+    message:
+        "Train {params.model} on few terrains of {wildcards.dataset}"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.wind.learn --prepared {input.fields}"
+        " --samples {input.prepared} --splits {input.splits} --model {params.model}"
+        " --cheap {params.cheap} --settings {params.settings:q} --sizes {params.sizes}"
+        " --resamples {params.resamples} --confidence {params.confidence} --seed {params.seed}"
+        " --threads {threads} --device {params.training.device} --checkpoint {params.checkpoint}"
+        " --checkpoint-every {params.training.checkpoint_every} --output {output} 2> {log}"
+
+
+rule askervein_wind:
+    input:
+        raw=downloads("askervein"),
+        code=code("wind.askervein"),
+    output:
+        "results/wind/askervein/terrains.nc",
+    log:
+        "logs/wind/askervein/askervein.log",
+    benchmark:
+        "logs/wind/askervein/askervein.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    message:
+        "Make a terrain of the contours of Askervein"
+    shell:
+        "python -m casestudies.wind.askervein --data data/raw/askervein --output {output} 2> {log}"
+
+
+rule validate_wind:
+    input:
+        raw=downloads("askervein"),
+        terrains="results/wind/askervein/terrains.nc",
+        models=expand("results/wind/{dataset}/model/model.json", dataset=WIND.datasets),
+        code=sorted({*code("wind.validate"), *code("wind.mass_consistent"), *code("wind.openfoam")}),
+    output:
+        stations="results/wind/askervein/stations.csv",
+        scores="results/wind/askervein/scores.csv",
+        finding=report(
+            "results/wind/askervein/finding.txt",
+            caption="../report/wind/askervein_finding.rst",
+            category="Wind",
+            subcategory="askervein",
+            labels={"data set": "askervein", "figure": "finding, in words"},
+        ),
+    log:
+        "logs/wind/askervein/validate.log",
+    benchmark:
+        "logs/wind/askervein/validate.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+        gpu=0,
+    params:
+        folder=subpath(output.stations, parent=True),
+        solvers=WIND.askervein,
+        surrogates=expand("results/wind/{dataset}/model", dataset=WIND.datasets),
+        settings=json.dumps({name: WIND.settings(name) for name in WIND.askervein}),
+        seed=seed("wind", "validate"),
+    message:
+        "Compare flow models and surrogates with the masts of Askervein"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.wind.validate --data data/raw/askervein"
+        " --terrains {input.terrains} --solvers {params.solvers} --settings {params.settings:q}"
+        " --surrogates {params.surrogates} --seed {params.seed} --output {params.folder} 2> {log}"
+
+
+rule transect_wind:
+    input:
+        stations="results/wind/askervein/stations.csv",
+        code=code("wind.transect"),
+    output:
+        report(
+            "results/wind/askervein/figures/transects.svg",
+            caption="../report/wind/askervein.rst",
+            category="Wind",
+            subcategory="askervein",
+            labels={"data set": "askervein", "figure": "lines of masts"},
+        ),
+    log:
+        "logs/wind/askervein/transect.log",
+    benchmark:
+        "logs/wind/askervein/transect.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    message:
+        "Draw the lines of masts of Askervein"
+    shell:
+        "python -m casestudies.wind.transect --stations {input.stations} --output {output} 2> {log}"

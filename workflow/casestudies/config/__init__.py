@@ -19,7 +19,6 @@ from casestudies.config.schemes import SCHEMES, Section, Study
 from casestudies.config.wind import Wind
 from casestudies.errors import InputError, nearest
 
-
 STUDIES = ("glacier", "mwas", "satellite", "wind")
 
 

@@ -157,8 +157,9 @@ class Wind(Study):
     """Numbers of training terrains of the learning curve, below that of a whole training fold."""
     cost_terrains: int = Field(12, ge=2)
     """Terrains on which seconds and errors of flow models and surrogate are measured."""
-    askervein: bool = False
-    """Compare flow models and networks with the masts of Askervein (fetches askervein)."""
+    askervein: list[Literal["linear", "mass_consistent", "openfoam"]] = []
+    """Flow models to compare with the masts of Askervein, beside the surrogates of the data sets
+    (fetches askervein)."""
 
     def solver(self, dataset: str) -> Solver:
         """Return the costly flow model of a data set."""

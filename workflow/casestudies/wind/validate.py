@@ -26,6 +26,9 @@ from casestudies.wind.terrain import Terrains, read_terrains
 
 HEIGHT = 10.0
 """Height above ground at which models and masts are compared (m)."""
+SETTINGS = {"openfoam": {"levels": 26, "top": 1200.0}}
+"""Settings of flow models, unless others are given. The lowest cells of this mesh are 4 m high,
+those of the study's default 7 m, with which the RMSE of RANS is 0.112 in place of 0.076."""
 NO_SPEED_UP = "log_law"
 """The trivial model: the inflow, whatever the terrain."""
 ALL = "all"
@@ -266,7 +269,7 @@ def validate(
     solvers
         Flow models to run: linear and mass_consistent if not given.
     settings
-        Settings of each flow model (JSON), by its name.
+        Settings of each flow model (JSON), by its name; SETTINGS for those that are not named.
     surrogates
         Folders of surrogates to apply, results/wind/<data set>/model; each is called
         surrogate-<data set>.
@@ -334,7 +337,7 @@ def _settings(text: str) -> dict[str, Any]:
     for name in found:
         if name not in SOLVERS:
             raise InputError(f"--settings: {name!r} is no flow model; {nearest(name, SOLVERS)}")
-    return found
+    return SETTINGS | found
 
 
 def _current(path: Path, settings: str, terrains: Path) -> bool:
