@@ -132,7 +132,8 @@ def combine(
     weights
         Weight of each model in each outer fold.
     """
-    table = read_table(samples, columns=units, complete=["sample"]).set_index("sample")
+    table = read_table(samples, columns=units, complete=["sample"])
+    table.index = table["sample"].to_numpy()  # a sample may be the independent unit itself
     with stopwatch() as measured:
         outer_tables = {path.stem: read_table(path) for path in predictions}
         inner_tables = {path.stem: read_table(path) for path in inner_predictions}

@@ -53,7 +53,7 @@ _SLOPE = 0.25
 _DEPARTURE = 0.2
 """Units of slopes (m per m) and of a cheap flow's departures from the inflow."""
 _EVALUATIONS = 5
-_JUDGED = 64
+_JUDGED = 12
 """Terrains by which the error along a training is followed, at most."""
 _CELLS = 1 << 19
 """Cells of the terrains that are predicted at once: bounds memory."""

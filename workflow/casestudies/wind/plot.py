@@ -77,7 +77,7 @@ def scores(results: Results, path: Path) -> None:
             bounds = ["estimate", "lower", "upper"]
             rows[bounds] *= _PERCENT
             score_dots(axis, rows, order, LABELS, COLOURS)
-            axis.set_xlim(0, rows["upper"].max() * 1.16)
+            axis.set_xlim(0, rows["upper"].max() * 1.25)
             axis.set_xlabel("RMSE of speed (% of inflow)")
             axis.set_title(scheme_title(scheme), pad=16)
             axis.annotate(
@@ -355,9 +355,12 @@ def spectra(results: Results, path: Path) -> None:
             power = spectrum(found.predicted.reshape(-1, *shape), spacing)[1]
             style = {"color": COLOURS[model], "marker": MARKERS[model], "ms": 4, "lw": 1.3}
             axes[0].loglog(length, power.mean(axis=0), **style)
-            axes[1].semilogx(length, power.mean(axis=0) / truth.mean(axis=0), **style)
+            axes[1].loglog(length, power.mean(axis=0) / truth.mean(axis=0), **style)
         axes[1].axhline(1, color=BLACK, lw=3.5, alpha=0.35)
-        axes[1].set_ylim(0, min(2.5, axes[1].get_ylim()[1]))
+        axes[1].set_ylim(0.1, 10)
+        axes[1].set_yticks([0.1, 0.2, 0.5, 1, 2, 5, 10])
+        axes[1].yaxis.set_major_formatter(ScalarFormatter())
+        axes[1].yaxis.set_minor_formatter(NullFormatter())
         axes[0].set_ylabel("power of the speed (arbitrary units)")
         axes[1].set_ylabel(f"power over that of the {results.solver}")
         for axis in axes:
