@@ -31,10 +31,25 @@ shell.prefix(
     "${{PYTHONPATH:+:$PYTHONPATH}}; "
 )
 
-STUDIES = {"glacier": CONFIG.glacier, "mwas": CONFIG.mwas, "satellite": CONFIG.satellite}
-TARGETS = {"glacier": "mass_balance", "mwas": "disease", "satellite": "label"}
-TASKS = {"glacier": "regression", "mwas": "classification", "satellite": "regression"}
-TITLES = {"glacier": "Glacier", "mwas": "MWAS", "satellite": "Satellite"}
+STUDIES = {
+    "glacier": CONFIG.glacier,
+    "mwas": CONFIG.mwas,
+    "satellite": CONFIG.satellite,
+    "lecture": CONFIG.lecture,
+}
+TARGETS = {
+    "glacier": "mass_balance",
+    "mwas": "disease",
+    "satellite": "label",
+    "lecture": "consumption",
+}
+TASKS = {
+    "glacier": "regression",
+    "mwas": "classification",
+    "satellite": "regression",
+    "lecture": "regression",
+}
+TITLES = {"glacier": "Glacier", "mwas": "MWAS", "satellite": "Satellite", "lecture": "Lecture"}
 
 SUFFIX = f"_{ALL_IMAGES}"
 BULKY = [name for name, one in DATASETS.items() if len(one.files) > 50]
@@ -145,6 +160,21 @@ def satellite_members(model):
     """The models among which a choice is made: encoders of its own scope."""
     suffix = model.removeprefix("latent")
     return [f"{name}{suffix}" for name in CONFIG.satellite.encoders]
+
+
+def lecture_trained(run):
+    """The tables whose steps may have trained a network: of the lecture's study, or of all."""
+    tables = [f"results/lecture/{name}.parquet" for name in EXPERIMENTS]
+    if run == "lecture":
+        return tables
+    for study, section in STUDIES.items():
+        for dataset in section.datasets:
+            tables += predictions(study, dataset)
+    for dataset in CONFIG.satellite.datasets:
+        for scheme in CONFIG.satellite.schemes_of(dataset):
+            for model in CONFIG.satellite.predictors(dataset, scheme):
+                tables += [satellite_features(dataset, scheme, model) or []]
+    return sorted({str(table) for table in tables if table})
 
 
 def report_command():

@@ -13,6 +13,7 @@ from zlib import crc32
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from casestudies.config.glacier import Glacier
+from casestudies.config.lecture import Lecture
 from casestudies.config.mwas import Mwas
 from casestudies.config.satellite import Satellite
 from casestudies.config.schemes import SCHEMES, Section, Study
@@ -70,6 +71,7 @@ class Config(Section):
     glacier: Glacier = Glacier()
     mwas: Mwas = Mwas()
     satellite: Satellite = Satellite()
+    lecture: Lecture = Lecture()
 
 
 def load(values: Mapping[str, Any], folder: Path = Path()) -> Config:
@@ -92,7 +94,7 @@ def load(values: Mapping[str, Any], folder: Path = Path()) -> Config:
     except ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
         raise InputError("\n".join(["the configuration is not valid:", *lines])) from None
-    for study in ("glacier", "mwas", "satellite"):
+    for study in ("glacier", "mwas", "satellite", "lecture"):
         _check_datasets(study, getattr(config, study), folder)
     return config
 
