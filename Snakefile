@@ -16,6 +16,7 @@ include: "workflow/rules/shared.smk"
 include: "workflow/rules/glacier.smk"
 include: "workflow/rules/mwas.smk"
 include: "workflow/rules/satellite.smk"
+include: "workflow/rules/lecture.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -26,5 +27,7 @@ rule all:
         rules.glacier.input,
         rules.mwas.input,
         rules.satellite.input,
+        rules.lecture.input,
+        "results/lecture/figures/cost_all.svg",
         "results/provenance.json",
     localrule: True

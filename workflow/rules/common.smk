@@ -14,6 +14,7 @@ if package_home.is_dir():
 
 import casestudies
 from casestudies.config import job_seed, load
+from casestudies.config.lecture import EXPERIMENTS
 from casestudies.config.satellite import ALL_IMAGES, SCENARIOS
 from casestudies.datasets import DATASETS
 from casestudies.errors import InputError
@@ -162,6 +163,11 @@ def satellite_members(model):
     return [f"{name}{suffix}" for name in CONFIG.satellite.encoders]
 
 
+def lecture_truth(dataset):
+    """The known truth of a data set of the lecture study, if it is simulated."""
+    return ["data/raw/simulated/lecture/truth.csv"] if dataset == "simulated" else []
+
+
 def lecture_trained(run):
     """The tables whose steps may have trained a network: of the lecture's study, or of all."""
     tables = [f"results/lecture/{name}.parquet" for name in EXPERIMENTS]
@@ -173,8 +179,8 @@ def lecture_trained(run):
     for dataset in CONFIG.satellite.datasets:
         for scheme in CONFIG.satellite.schemes_of(dataset):
             for model in CONFIG.satellite.predictors(dataset, scheme):
-                tables += [satellite_features(dataset, scheme, model) or []]
-    return sorted({str(table) for table in tables if table})
+                tables.append(satellite_features(dataset, scheme, model))
+    return sorted({table for table in tables if table})
 
 
 def report_command():

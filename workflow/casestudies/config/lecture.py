@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 from casestudies.config.schemes import LocalDataSet, RandomKFold, Section, Study
 
 Fit = Literal["least_squares", "gradient_descent", "momentum", "sgd"]
-Experiment = Literal["variance", "starts", "approximation"]
+EXPERIMENTS = ("variance", "starts", "approximation")
+"""The experiments with networks; each has a section of its settings."""
 Count = Annotated[int, Field(ge=1, le=4096)]
 
 

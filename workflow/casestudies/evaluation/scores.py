@@ -419,7 +419,9 @@ def score(
     grouping: dict[str, list[str]] = json.loads(units)
     averaged: dict[str, str] = json.loads(within)
     columns = sorted({c for names in grouping.values() for c in names} | {*averaged.values()})
-    table = read_table(samples, columns=columns, complete=["sample"]).set_index("sample")
+    table = read_table(samples, columns=columns, complete=["sample"]).set_index(
+        "sample", drop=False
+    )
     by_scheme: dict[str, dict[str, pd.DataFrame]] = defaultdict(dict)
     steps = {}
     for path in predictions:

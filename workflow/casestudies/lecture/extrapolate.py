@@ -1,4 +1,4 @@
-"""Fit every model to all measurements, and to bootstrap samples of them, and predict beyond them."""
+"""Fit every model to all measurements and to bootstrap samples, and predict beyond them."""
 
 from pathlib import Path
 

@@ -73,8 +73,10 @@ def tabulate(
             (inner if number else outer).append(part)
             if not number:
                 squares = (predicted[:, problem] - observed) ** 2
-                part = {name: np.sqrt(squares[:, rows].mean(axis=1)) for name, rows in
-                        (("train", train), ("validation", test))}
+                part = {
+                    name: np.sqrt(squares[:, rows].mean(axis=1))
+                    for name, rows in (("train", train), ("validation", test))
+                }
                 errors.append(
                     pd.DataFrame({"repeat": fold.repeat, "fold": fold.fold, "step": steps, **part})
                 )
@@ -135,7 +137,7 @@ def fit(
             table.assign(sample=names[table["position"]]).drop(columns="position")
             for table in (outer, inner)
         ]
-        done = add_intervals(*tables, samples.set_index("sample")[units], coverage)
+        done = add_intervals(*tables, samples.set_index("sample", drop=False)[units], coverage)
         facts = {"model": name, "seed": seed, "device": "cpu", **measured}
         write_table(done, output / f"{name}.parquet", facts)
         parts.append(along.assign(model=name))

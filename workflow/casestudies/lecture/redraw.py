@@ -36,7 +36,9 @@ def fit_all_degrees(X: np.ndarray, y: np.ndarray, queries: np.ndarray) -> np.nda
     """
     Q, R = np.linalg.qr(X)
     target = (np.swapaxes(Q, 1, 2) @ y[..., None])[..., 0]
-    columns = np.linalg.solve(np.swapaxes(R, 1, 2), np.broadcast_to(queries.T, (len(X), *queries.T.shape)))
+    columns = np.linalg.solve(
+        np.swapaxes(R, 1, 2), np.broadcast_to(queries.T, (len(X), *queries.T.shape))
+    )
     return np.cumsum(columns * target[..., None], axis=1).transpose(1, 0, 2)
 
 

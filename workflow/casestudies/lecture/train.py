@@ -11,7 +11,6 @@ The networks are perceptrons of rectified linear units. Their biases start at ze
 has a constant beside it: without it all kinks would start in one place.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from casestudies.config.lecture import Approximation, Networks, Simulation, Starts
+from casestudies.config.lecture import (
+    EXPERIMENTS,
+    Approximation,
+    Networks,
+    Simulation,
+    Starts,
+)
 from casestudies.errors import InputError, nearest
 from casestudies.lecture.car import consumption, measure
 from casestudies.lecture.redraw import POINTS
@@ -110,9 +115,7 @@ def variance(
     root mean square training error (L/100 km).
     """
     first, second, third = np.random.SeedSequence(seed).spawn(3)
-    sets = measure(
-        simulation, settings.measurements, np.random.default_rng(first), settings.sets
-    )
+    sets = measure(simulation, settings.measurements, np.random.default_rng(first), settings.sets)
     seeds = second.generate_state(settings.seeds)
     rng = np.random.default_rng(third)
     points = np.linspace(simulation.slowest, simulation.fastest, POINTS)
@@ -162,7 +165,8 @@ def spread_of_starts(settings: Starts, seed: int, run: Run) -> pd.DataFrame:
         ]
         outputs = np.stack(run.train(f"width {width}", problems, (width,), sgd(width, settings)))
         squares = (outputs - targets) ** 2
-        part = {"width": width, "parameters": 4 * width + 1, "start": range(settings.starts)}
+        part = {"width": width, "parameters": parameters_of(width, 1)}
+        part |= {"start": range(settings.starts)}
         losses = squares[:, :learned].mean(axis=1), squares[:, learned:].mean(axis=1)
         parts.append(pd.DataFrame({**part, "loss": losses[0], "test": losses[1]}))
     return pd.concat(parts, ignore_index=True)
@@ -206,17 +210,19 @@ def approximation(settings: Approximation, seed: int, run: Run) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-EXPERIMENTS: dict[str, Callable[..., pd.DataFrame]] = {
-    "variance": lambda settings, car, confidence, seed, run: variance(
-        Networks.model_validate_json(settings), car, confidence, seed, run
-    ),
-    "starts": lambda settings, car, confidence, seed, run: spread_of_starts(
-        Starts.model_validate_json(settings), seed, run
-    ),
-    "approximation": lambda settings, car, confidence, seed, run: approximation(
-        Approximation.model_validate_json(settings), seed, run
-    ),
-}
+def run_experiment(
+    experiment: str, settings: str, simulation: Simulation, confidence: float, seed: int, run: Run
+) -> pd.DataFrame:
+    """Return the table of an experiment by its name, with settings as JSON."""
+    match experiment:
+        case "variance":
+            chosen = Networks.model_validate_json(settings)
+            return variance(chosen, simulation, confidence, seed, run)
+        case "starts":
+            return spread_of_starts(Starts.model_validate_json(settings), seed, run)
+        case "approximation":
+            return approximation(Approximation.model_validate_json(settings), seed, run)
+    raise InputError(f"--experiment {experiment}: {nearest(experiment, EXPERIMENTS)}")
 
 
 def train(
@@ -260,13 +266,11 @@ def train(
     output
         Table of the experiment; its metadata hold device, time, energy and CO2e.
     """
-    if experiment not in EXPERIMENTS:
-        raise InputError(f"--experiment {experiment}: {nearest(experiment, EXPERIMENTS)}")
     where = find_device(device)
     car = Simulation.model_validate_json(simulation)
     with measured(country) as energy:
         run = Run(where, threads, checkpoint, checkpoint_every)
-        table = EXPERIMENTS[experiment](settings, car, confidence, seed, run)
+        table = run_experiment(experiment, settings, car, confidence, seed, run)
     facts = {"model": experiment, "settings": settings, "seed": seed, "threads": threads}
     write_table(table, output, {**facts, **describe(where), **energy.as_dict()})
     remove_checkpoints(checkpoint)
