@@ -8,7 +8,7 @@ from numpy.polynomial.legendre import legvander
 
 from casestudies.config.lecture import Redraw, Simulation
 from casestudies.lecture.car import consumption, measure
-from casestudies.lecture.variance import bootstrap, decompose
+from casestudies.lecture.variance import bootstrap, decompose, intervals
 from casestudies.steps import main, progress
 from casestudies.tables import write_table
 
@@ -52,7 +52,7 @@ def bias_and_variance(
     measurements: int,
     settings: Redraw,
     confidence: float,
-    rng: np.random.Generator,
+    seed: int | np.random.SeedSequence,
 ) -> pd.DataFrame:
     """Return a row per degree for sets of so many measurements.
 
@@ -60,6 +60,7 @@ def bias_and_variance(
     _upper; median, of the sets' errors, which a few wild sets do not move; measured, the mean error
     against new noisy measurements, with its standard error measured_se.
     """
+    rng = np.random.default_rng(seed)
     degrees = degrees_of(measurements, settings.degrees)
     speed, observed = measure(simulation, measurements, rng, settings.sets)
     points = np.linspace(simulation.slowest, simulation.fastest, POINTS)
@@ -74,10 +75,7 @@ def bias_and_variance(
         squares = ((fresh - predicted) ** 2).mean(axis=1)
         row = {"measurements": measurements, "degree": degree, "parameters": degree + 1}
         row |= decompose(predicted, truth)
-        for name, (lower, upper) in bootstrap(
-            predicted, truth, _RESAMPLES, confidence, rng
-        ).items():
-            row |= {f"{name}_lower": lower, f"{name}_upper": upper}
+        row |= intervals(bootstrap(predicted, truth, _RESAMPLES, seed), confidence)
         row |= {"median": np.median(((predicted - truth) ** 2).mean(axis=1))}
         row |= {"measured": squares.mean(), "measured_se": squares.std() / np.sqrt(len(squares))}
         rows.append(row)
@@ -115,7 +113,7 @@ def redraw(
     chosen = Redraw.model_validate_json(settings)
     sizes = dict.fromkeys([car.measurements, few])
     parts = [
-        bias_and_variance(car, size, chosen, confidence, np.random.default_rng(child))
+        bias_and_variance(car, size, chosen, confidence, child)
         for size, child in zip(sizes, np.random.SeedSequence(seed).spawn(len(sizes)), strict=True)
     ]
     facts = {"noise": car.noise, "sets": chosen.sets, "measurements": list(sizes), "seed": seed}

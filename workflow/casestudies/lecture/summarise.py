@@ -154,14 +154,20 @@ def networks(table: pd.DataFrame, polynomial: pd.DataFrame) -> str:
 
 
 def _rise(table: pd.DataFrame) -> str:
-    """Say whether the widest network varies more than the least variable that is not narrower."""
-    peak, last = table["variance"].idxmax(), table.iloc[-1]
+    """Say whether the widest network varies more than the least variable beyond the peak."""
+    peak = table["variance"].idxmax()
     least = table.loc[table.loc[peak:, "variance"].idxmin()]
     if peak == len(table) - 1:
         return "It is largest for the widest network, against the claim."
-    if last["variance_lower"] > least["variance_upper"]:
-        return "Beyond the least it rises again, against the claim."
-    return f"Beyond width {least['width']:.0f} no increase can be told apart."
+    if least["width"] == table["width"].iloc[-1]:
+        return "It falls to the widest network."
+    rise = (
+        f"From width {least['width']:.0f} to the widest it changes by {least['rise']:+.2f} "
+        f"[{least['rise_lower']:+.2f}, {least['rise_upper']:+.2f}] (paired)"
+    )
+    if least["rise_lower"] > 0:
+        return f"{rise}: it rises again, though not to its peak."
+    return f"{rise}: no increase is told apart."
 
 
 def local_minima(table: pd.DataFrame) -> str:
@@ -213,13 +219,13 @@ def headline(validated: pd.DataFrame, polynomial: pd.DataFrame, network: pd.Data
     names = polynomials(list(mean.index))
     best = min(names, key=lambda count: mean[names[count]])
     few = polynomial[polynomial["measurements"] == polynomial["measurements"].min()]
+    fate = "as well" if network["variance"].idxmax() == len(network) - 1 else "peaks and falls"
     grown = np.log10(few["variance"].iloc[-1] / few["variance"].min())
     ratio = network["variance"].iloc[-1] / network["variance"].max()
     return (
         f"Of polynomials with {_listed(names)} parameters the one with {best} validates best; "
         f"the variance of polynomials grows with their parameters (by {grown:.0f} orders of "
-        f"magnitude), and that of networks {'too' if ratio == 1 else 'does not'} (the widest has "
-        f"{ratio:.2f} of the largest)."
+        f"magnitude), that of networks {fate} (the widest has {ratio:.2f} of the largest)."
     )
 
 

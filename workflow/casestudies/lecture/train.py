@@ -28,7 +28,12 @@ from casestudies.config.lecture import (
 from casestudies.errors import InputError, nearest
 from casestudies.lecture.car import consumption, measure
 from casestudies.lecture.redraw import POINTS
-from casestudies.lecture.variance import bootstrap, decompose, parts_of_variance
+from casestudies.lecture.variance import (
+    bootstrap,
+    decompose,
+    intervals,
+    parts_of_variance,
+)
 from casestudies.steps import main
 from casestudies.tables import write_table
 from casestudies.training.checkpoint import remove_checkpoints
@@ -111,17 +116,17 @@ def variance(
     """Return bias and variance of networks, a row per width.
 
     Columns: width, parameters, networks; bias2, variance, error ((L/100 km)²) with _lower and
-    _upper, from resampling sets; sampling and initialisation, the parts of the variance; train, the
-    root mean square training error (L/100 km).
+    _upper, from resampling sets; sampling and initialisation, the parts of the variance; rise, the
+    variance of the widest less this one, with its paired interval; train, the root mean square
+    training error (L/100 km).
     """
     first, second, third = np.random.SeedSequence(seed).spawn(3)
     sets = measure(simulation, settings.measurements, np.random.default_rng(first), settings.sets)
     seeds = second.generate_state(settings.seeds)
-    rng = np.random.default_rng(third)
     points = np.linspace(simulation.slowest, simulation.fastest, POINTS)
     truth = consumption(points)
     ends = simulation.slowest, simulation.fastest
-    rows = []
+    rows, replicates = [], []
     for width in settings.widths:
         problems, scales = [], []
         for speed, observed in zip(*sets, strict=True):
@@ -140,9 +145,14 @@ def variance(
         residual = outputs[:, POINTS:] - np.repeat(sets[1], settings.seeds, axis=0)
         row = {"width": width, "parameters": 4 * width + 1, "networks": len(problems)}
         row |= decompose(predicted, truth) | parts_of_variance(by_set)
-        for name, (lower, upper) in bootstrap(by_set, truth, _RESAMPLES, confidence, rng).items():
-            row |= {f"{name}_lower": lower, f"{name}_upper": upper}
+        # The same resamples for every width, whose networks learned from the same sets.
+        replicates.append(bootstrap(by_set, truth, _RESAMPLES, third))
+        row |= intervals(replicates[-1], confidence)
         rows.append({**row, "train": np.sqrt((residual**2).mean())})
+    for row, resampled in zip(rows, replicates, strict=True):
+        row["rise"] = rows[-1]["variance"] - row["variance"]
+        rises = {"rise": replicates[-1]["variance"] - resampled["variance"]}
+        row |= intervals(rises, confidence)
     return pd.DataFrame(rows)
 
 

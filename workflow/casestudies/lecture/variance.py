@@ -49,20 +49,31 @@ def parts_of_variance(predicted: Array) -> dict[str, float]:
 
 
 def bootstrap(
-    predicted: Array, truth: Array, resamples: int, confidence: float, rng: np.random.Generator
-) -> dict[str, tuple[float, float]]:
-    """Return percentile intervals of bias2, variance and error from resampling training sets.
+    predicted: Array, truth: Array, resamples: int, seed: int | np.random.SeedSequence
+) -> dict[str, Array]:
+    """Return bias2, variance and error of resampled training sets, (resamples,) each.
+
+    The same seed resamples the same sets, which pairs the models that were trained on them.
 
     Parameters
     ----------
     predicted
         Predictions (S, points) or (S, seeds, points); a set is resampled with all its seeds.
     """
+    rng = np.random.default_rng(seed)
     off = (predicted - truth).reshape(len(predicted), -1, len(truth))
     first, second = off.mean(axis=1), (off**2).mean(axis=1)
     weights = rng.multinomial(len(off), np.full(len(off), 1 / len(off)), resamples) / len(off)
     bias2 = ((weights @ first) ** 2).mean(axis=1)
     error = (weights @ second).mean(axis=1)
-    levels = [(1 - confidence) / 2, (1 + confidence) / 2]
-    found = {"bias2": bias2, "variance": error - bias2, "error": error}
-    return {name: tuple(np.quantile(values, levels).tolist()) for name, values in found.items()}
+    return {"bias2": bias2, "variance": error - bias2, "error": error}
+
+
+def intervals(replicates: dict[str, Array], confidence: float) -> dict[str, float]:
+    """Return <name>_lower and <name>_upper, the percentile interval of each quantity."""
+    levels = {"lower": (1 - confidence) / 2, "upper": (1 + confidence) / 2}
+    return {
+        f"{name}_{end}": float(np.quantile(values, level))
+        for name, values in replicates.items()
+        for end, level in levels.items()
+    }
