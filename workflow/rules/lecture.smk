@@ -11,6 +11,7 @@
 #   bias_variance.parquet                             polynomials on redrawn measurements
 #   descents.parquet, paths.parquet                   who escapes from a saddle
 #   {variance,starts,approximation}.parquet           networks
+#   regularisation.csv                                four points and a cubic
 #   cost_{run}.csv                                    what training has cost
 #   figures/…, finding.txt                            for the report
 
@@ -28,7 +29,46 @@ rule lecture:
         expand("results/lecture/{dataset}/figures/fits.svg", dataset=LECTURE.datasets),
         "results/lecture/figures/networks.svg",
         "results/lecture/figures/cost_lecture.svg",
+        "results/lecture/figures/regularisation.svg",
     localrule: True
+
+
+rule regularisation:
+    """The lecture's example: four points, a polynomial, and what a penalty does to it."""
+    input:
+        "results/lecture/figures/regularisation.svg",
+    localrule: True
+
+
+rule regularise_lecture:
+    input:
+        code=code("lecture.regularisation"),
+    output:
+        figure=report(
+            "results/lecture/figures/regularisation.svg",
+            caption="../report/lecture/regularisation.rst",
+            category="Lecture",
+            labels={"data set": "experiments", "figure": "regularisation"},
+        ),
+        table="results/lecture/regularisation.csv",
+    log:
+        "logs/lecture/regularise.log",
+    benchmark:
+        "logs/lecture/regularise.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+        gpu=0,
+    params:
+        seed=seed("lecture", "regularise"),
+    message:
+        "Draw the lecture's example of regularisation"
+    shell:
+        "python -m casestudies.lecture.regularisation --seed {params.seed} --figure {output.figure}"
+        " --table {output.table} 2> {log}"
 
 
 rule simulate_lecture:
