@@ -337,6 +337,7 @@ rule summarise_lecture:
         tables=expand(
             "results/lecture/{name}.parquet", name=["bias_variance", "descents", *EXPERIMENTS]
         ),
+        regularisation="results/lecture/regularisation.csv",
         errors=expand(
             "results/lecture/{dataset}/errors/{scheme}.parquet",
             dataset=LECTURE.datasets,

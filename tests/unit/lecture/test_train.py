@@ -17,6 +17,7 @@ from casestudies.lecture.fit import fit
 from casestudies.lecture.optimise import optimise
 from casestudies.lecture.prepare import prepare
 from casestudies.lecture.redraw import redraw
+from casestudies.lecture.regularisation import regularise
 from casestudies.lecture.simulate import simulate
 from casestudies.lecture.summarise import number, summarise
 from casestudies.lecture.train import (
@@ -139,6 +140,7 @@ def run(tmp_path_factory) -> Path:
         paths=results / "paths.parquet",
         output=results / "descents.parquet",
     )
+    regularise(seed=1, figure=folder / "regularisation.svg", table=results / "regularisation.csv")
     for name, settings in TINY.items():
         train(
             experiment=name,
@@ -176,6 +178,7 @@ def test_the_findings_are_a_headline_and_a_line_a_figure(run: Path):
         "Networks",
         "Local minima",
         "Approximation",
+        "Regularisation",
         "Order of magnitude",
     ]
     errors = pd.read_parquet(run / "results/lecture/simulated/errors/kfold.parquet")

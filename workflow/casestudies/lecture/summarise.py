@@ -204,6 +204,18 @@ def approximation(table: pd.DataFrame) -> str:
     )
 
 
+def regularisation(table: pd.DataFrame) -> str:
+    """Say how large the coefficients of the cubic are by each method."""
+    largest = table.assign(size=table["coefficient"].abs()).groupby("method")["size"].max()
+    return (
+        f"Regularisation: the largest coefficient of the cubic through four points is "
+        f"{number(largest['maximum_likelihood'])} by maximum likelihood, "
+        f"{number(largest['ridge'])} by ridge (the maximum a posteriori) and "
+        f"{number(largest['lasso'])} by the lasso; that of the truth is "
+        f"{number(largest['truth'])}."
+    )
+
+
 def magnitude() -> str:
     """Say how long the search takes that cannot be done."""
     return (
@@ -299,6 +311,7 @@ def summarise(
         networks(tables["variance"], tables["bias_variance"]),
         local_minima(tables["starts"]),
         approximation(tables["approximation"]),
+        regularisation(read_table(results / "regularisation.csv")),
         magnitude(),
     ]
     with writing(output) as temporary:
