@@ -1,6 +1,7 @@
 """The experiments with networks, on tiny settings, and the figures and findings made of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -250,3 +251,23 @@ def test_an_unknown_experiment_is_refused(tmp_path: Path):
             output=tmp_path / "x.parquet",
         )
     assert not (tmp_path / "x.parquet").exists()
+
+
+def test_a_killed_experiment_resumes_and_ends_with_the_same_table(tmp_path: Path, monkeypatch):
+    from casestudies.lecture import train as module
+
+    run = replace(CPU, checkpoints=tmp_path, every=0.0)
+    whole = spread_of_starts(TINY["starts"], 4, CPU)
+    real, calls = module.train_ensemble, []
+
+    def killed(*arguments, **options):
+        calls.append(real(*arguments, **options))
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return calls[-1]
+
+    monkeypatch.setattr(module, "train_ensemble", killed)
+    with pytest.raises(KeyboardInterrupt):
+        spread_of_starts(TINY["starts"], 4, run)
+    pd.testing.assert_frame_equal(spread_of_starts(TINY["starts"], 4, run), whole)
+    assert calls[1].resumed > 0 and calls[2].resumed == 0

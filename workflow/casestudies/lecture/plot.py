@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from casestudies.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, figure
 from casestudies.lecture.models import Model
-from casestudies.lecture.summarise import FITS, polynomials, truth_at
+from casestudies.lecture.summarise import FITS, number, polynomials, truth_at
 from casestudies.steps import main
 from casestudies.tables import read_metadata, read_table
 
@@ -24,7 +24,7 @@ COLOURS = {
 }
 _CUT = 1e3  # errors along a descent beyond are not drawn
 _NEAR = 25.0  # consumption up to which predictions are drawn on a linear scale
-_TOP = 10.0  # errors in validation beyond are drawn at the edge, with their value
+_BOTTOM, _TOP = 0.03, 10.0  # errors of folds beyond are drawn at the edge, large ones with value
 MARKERS = {"least_squares": "o", "gradient_descent": "s", "momentum": "^", "sgd": "v"}
 STYLES = {"least_squares": "-", "gradient_descent": "--", "momentum": "-.", "sgd": ":"}
 
@@ -136,13 +136,13 @@ def validation(results: Results, path: Path) -> None:
                 rows = last[last["model"] == name]
                 across = place + np.linspace(-0.24, 0.24, len(rows))
                 for x, train, test in zip(across, rows["train"], rows["validation"], strict=True):
-                    shown = min(test, _TOP)
-                    axis.plot([x, x], [train, shown], color=GREY, lw=0.8)
-                    axis.plot(x, train, MARKERS[fit], color=COLOURS[fit], mfc="white", ms=6)
+                    low, shown = np.clip([train, test], _BOTTOM, _TOP)
+                    axis.plot([x, x], [low, shown], color=GREY, lw=0.8)
+                    axis.plot(x, low, MARKERS[fit], color=COLOURS[fit], mfc="white", ms=6)
                     axis.plot(x, shown, MARKERS[fit], color=COLOURS[fit], ms=6)
                     if test > _TOP:
                         axis.annotate(
-                            f"{test:.2g}",
+                            number(test),
                             (x, _TOP),
                             xytext=(0, 7),
                             rotation=90,
@@ -154,8 +154,8 @@ def validation(results: Results, path: Path) -> None:
                 value = last.loc[last["model"] == name, "validation"].mean()
                 axis.axhline(value, color=BLACK, ls=style, lw=1)
             axis.set_title(f"{count} parameters", pad=40)
-            axis.set(yscale="log", ylim=(0.1, 1.15 * _TOP))
-            axis.set_yticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
+            axis.set(yscale="log", ylim=(_BOTTOM / 1.15, 1.15 * _TOP))
+            axis.set_yticks([0.03, 0.1, 0.3, 1, 3, 10], ["0.03", "0.1", "0.3", "1", "3", "10"])
             axis.set_xticks(
                 range(len(names)), [FITS[fit] for fit in names], rotation=30, ha="right"
             )

@@ -28,6 +28,7 @@ FITS = {
 }
 
 
+_NEAR = 1.05  # ratio to the least training error from which a descent counts as arrived
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -55,20 +56,36 @@ def validation(dataset: str, errors: pd.DataFrame) -> str:
 
 
 def descent(dataset: str, errors: pd.DataFrame) -> str:
-    """Say how far each way of fitting gets with the largest polynomial."""
+    """Say how far each way of fitting gets with the largest polynomial, and how fast with another.
+
+    The other is the middle one of the polynomials, on which the descents arrive.
+    """
     mean = _final(errors)
-    steps = errors["step"].max()
-    count = max(polynomials(list(mean.index)))
-    parts = []
+    exact = polynomials(list(mean.index))
+    middle, largest = sorted(exact)[len(exact) // 2], max(exact)
+    goal = _NEAR * mean.loc[exact[middle], "train"]
+    ends, arrivals = [], []
     for fit, title in FITS.items():
-        name = polynomials(list(mean.index), fit).get(count)
-        if name is not None:
-            row = mean.loc[name]
-            parts.append(f"{title} {number(row['train'])} and {number(row['validation'])}")
-    return (
-        f"Descent on {dataset}: training and validation error of the {count} parameters after "
-        f"{steps} steps (L/100 km): {'; '.join(parts)}."
+        found = polynomials(list(mean.index), fit)
+        if largest not in found:
+            continue
+        row = mean.loc[found[largest]]
+        ends.append(f"{title} {number(row['train'])} and {number(row['validation'])}")
+        if fit != "least_squares":
+            rows = errors[errors["model"] == found[middle]]
+            along = rows.groupby("step")["train"].mean()
+            near = along.index[(along <= goal)[::-1].cummin()[::-1]]  # and stays there
+            arrivals.append(f"{title} {near[0] if len(near) else 'never'}")
+    text = (
+        f"Descent on {dataset}: training and validation error of the {largest} parameters after "
+        f"{errors['step'].max()} steps (L/100 km): {'; '.join(ends)}."
     )
+    if arrivals:
+        text += (
+            f" Steps until the training error of {middle} parameters is, and stays, within "
+            f"{_NEAR - 1:.0%} of the least: {'; '.join(arrivals)}."
+        )
+    return text
 
 
 def prediction(
@@ -148,8 +165,9 @@ def networks(table: pd.DataFrame, polynomial: pd.DataFrame) -> str:
         f"{_rise(table)} Bias² goes from {_interval(table.iloc[0], 'bias2')} to "
         f"{_interval(last, 'bias2')}. The variance of polynomials on sets of the same size goes "
         f"from {number(few['variance'].min())} to {number(few['variance'].iloc[-1])} with "
-        f"{few['parameters'].iloc[-1]:.0f} parameters. The widest network's training error is "
-        f"{number(last['train'])} L/100 km."
+        f"{few['parameters'].iloc[-1]:.0f} parameters. The training error, in L/100 km, is "
+        f"{number(table.loc[least, 'train'])} at width {table.loc[least, 'width']:.0f} and "
+        f"{number(last['train'])} at width {last['width']:.0f}."
     )
 
 

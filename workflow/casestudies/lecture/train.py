@@ -60,7 +60,7 @@ class Run:
     ) -> list[np.ndarray]:
         """Return the predictions of every problem's queries after training, (queries,) each."""
         architecture = Architecture(tuple(Layer(width, negative_slope=0.0) for width in hidden))
-        folder = None if self.checkpoints is None else self.checkpoints / name
+        folder = self.checkpoints and self.checkpoints / name.replace(" ", "_")
         trained = train_ensemble(
             problems,
             architecture,
