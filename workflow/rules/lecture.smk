@@ -422,10 +422,8 @@ rule plot_lecture:
 
 rule illustrate_lecture:
     input:
-        tables=expand(
-            "results/lecture/{name}.parquet",
-            name=["bias_variance", "descents", "paths", *EXPERIMENTS],
-        ),
+        polynomials="results/lecture/bias_variance.parquet",
+        tables=expand("results/lecture/{name}.parquet", name=["descents", "paths", *EXPERIMENTS]),
         code=code("lecture.illustrate"),
     output:
         [
@@ -449,7 +447,7 @@ rule illustrate_lecture:
         runtime=10,
         gpu=0,
     params:
-        results="results/lecture",
+        results=subpath(input.polynomials, parent=True),
         figures=lecture_package.EXPERIMENT_FIGURES,
     message:
         "Draw the figures of the experiments"
