@@ -11,6 +11,7 @@ import torch
 
 from casestudies.config.lecture import Approximation, Networks, Simulation, Starts
 from casestudies.errors import InputError
+from casestudies.evaluation.scores import score
 from casestudies.evaluation.splits import split
 from casestudies.lecture import EXPERIMENT_FIGURES, FIGURES, illustrate, plot
 from casestudies.lecture.extrapolate import extrapolate
@@ -152,6 +153,23 @@ def run(tmp_path_factory) -> Path:
             output=results / f"{name}.parquet",
         )
     return folder
+
+
+def test_predictions_are_scored_by_the_step_that_all_studies_share(run: Path):
+    data = run / "results/lecture/simulated"
+    outputs = {name: run / f"{name}.csv" for name in ("scores", "comparisons", "coverages")}
+    score(
+        samples=data / "prepared.parquet",
+        predictions=sorted((data / "predictions/kfold").glob("*.parquet")),
+        units='{"kfold": ["sample"]}',
+        resamples=100,
+        seed=1,
+        **outputs,
+        provenances=run / "provenance.json",
+    )
+    rmse = pd.read_csv(outputs["scores"]).query("metric == 'rmse'").set_index("model")
+    assert len(rmse) == 11 and (rmse["groups"] == 30).all()
+    assert rmse.loc["physics", "estimate"] < rmse.loc["mean", "lower"]
 
 
 def test_a_training_step_stores_what_it_has_used(run: Path):
