@@ -17,6 +17,7 @@ include: "workflow/rules/glacier.smk"
 include: "workflow/rules/mwas.smk"
 include: "workflow/rules/satellite.smk"
 include: "workflow/rules/wind.smk"
+include: "workflow/rules/lecture.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -28,5 +29,7 @@ rule all:
         rules.mwas.input,
         rules.satellite.input,
         rules.wind.input,
+        rules.lecture.input,
+        "results/lecture/figures/cost_all.svg",
         "results/provenance.json",
     localrule: True

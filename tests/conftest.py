@@ -7,6 +7,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
+# Tests run side by side on all cores, each on one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together the tests that share what is slow to make, and start with the slowest."""
+    for item in items:
+        shared = "finished" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("finished" if shared else str(item.path)))
+    items.sort(key=lambda item: "finished" not in getattr(item, "fixturenames", ()))
+
 
 @pytest.fixture(scope="session")
 def mirror() -> Path:

@@ -43,6 +43,15 @@ satellite:
   temporal_autoencoder: {steps: 20}
   cnn: {steps: 10}
   label_curves: {labels: [10, 20], draws: 1}
+lecture:
+  simulation: {measurements: 30}
+  bootstrap: 50
+  descent: {steps: 50}
+  redraw: {sets: 50, degrees: 12}
+  landscape: {starts: 50, steps: 100}
+  variance: {widths: [2, 8], measurements: 10, sets: 4, steps: 20}
+  starts: {widths: [2, 8], starts: 8, points: 20, steps: 20}
+  approximation: {widths: [4, 8], depths: [1, 2], starts: 2, points: 60, steps: 20}
 """
 
 

@@ -53,7 +53,7 @@ def test_a_mistake_in_the_configuration_stops_the_run_at_once(checkout, text, me
 
 def test_targets_have_descriptions(checkout):
     listed = checkout.snakemake("--list-target-rules")
-    for target in ("all", "glacier", "mwas", "satellite", "regularisation", "download"):
+    for target in ("all", "glacier", "mwas", "satellite", "lecture", "regularisation", "download"):
         assert f"{target} (" in listed.stdout + listed.stderr
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from casestudies.lecture import EXPERIMENT_FIGURES
+from casestudies.lecture import FIGURES as LECTURE_FIGURES
 from casestudies.mwas import FIGURES
 from casestudies.satellite import FIGURES as SATELLITE_FIGURES
 
@@ -37,7 +39,7 @@ def test_the_report_holds_every_figure_and_the_finding(finished):
     assert len(lines) == 4 and all("RMSE" in line for line in lines)
     plain = " ".join(text.replace("\\n", " ").split())
     assert headline in plain
-    for study in ("mwas", "satellite/simulated"):
+    for study in ("mwas", "satellite/simulated", "lecture"):
         first = (finished.folder / f"results/{study}/finding.txt").read_text().splitlines()[0]
         assert first[:60] in plain, study
 
@@ -73,6 +75,28 @@ def test_the_third_study_ends_in_figures_a_finding_and_a_model_for_new_images(fi
     subprocess.run(command, env=finished.environment, check=True, capture_output=True)
     found = pd.read_csv(output)
     assert len(found) == 60 * 9 and (found["lower"] < found["upper"]).all()
+
+
+def test_the_lecture_ends_in_figures_whose_captions_quote_the_findings(finished):
+    folder = finished.folder / "results/lecture"
+    drawn = {path.stem for path in (folder / "simulated/figures").iterdir()}
+    assert drawn == set(LECTURE_FIGURES)
+    general = {path.stem for path in (folder / "figures").iterdir()}
+    costs = {"cost_lecture", "cost_all"}
+    assert general == {*EXPERIMENT_FIGURES, "regularisation", *costs}
+    with zipfile.ZipFile(finished.folder / "results/report.zip") as archive:
+        text = archive.read("report/report.html").decode()
+    plain = " ".join(text.replace("\\n", " ").split())
+    _, *lines = (folder / "finding.txt").read_text().splitlines()
+    for line in lines:  # on the first page, and in the caption of a figure
+        assert plain.count(line[:50]) >= 2, line
+
+
+def test_costs_are_those_of_every_study_that_trains(finished):
+    costs = pd.read_csv(finished.folder / "results/lecture/cost_all.csv")
+    assert set(costs["study"]) == {"glacier", "satellite", "lecture"}
+    assert (costs["kwh"] > 0).all() and (costs["co2e_kg"] > 0).all()
+    assert {"deep_ensemble", "cnn", "temporal_autoencoder", "starts"} <= set(costs["model"])
 
 
 def test_every_model_has_scores_with_intervals_on_every_scheme(finished):

@@ -13,8 +13,8 @@ if package_home.is_dir():
     sys.path.insert(0, str(package_home))
 
 import casestudies
-from casestudies.config import STUDIES as STUDY_NAMES
 from casestudies.config import job_seed, load
+from casestudies.config.lecture import EXPERIMENTS
 from casestudies.config.satellite import ALL_IMAGES, SCENARIOS
 from casestudies.datasets import DATASETS
 from casestudies.errors import InputError
@@ -32,15 +32,10 @@ shell.prefix(
     "${{PYTHONPATH:+:$PYTHONPATH}}; "
 )
 
-STUDIES = {name: getattr(CONFIG, name) for name in STUDY_NAMES}
-TARGETS = {
-    "glacier": "mass_balance",
-    "mwas": "disease",
-    "satellite": "label",
-    "wind": "speed",
-}
-TASKS = {name: "classification" if name == "mwas" else "regression" for name in STUDIES}
-TITLES = {"glacier": "Glacier", "mwas": "MWAS", "satellite": "Satellite", "wind": "Wind"}
+STUDIES = CONFIG.studies
+TARGETS = {name: section.target for name, section in STUDIES.items()}
+TASKS = {name: section.task for name, section in STUDIES.items()}
+TITLES = {name: section.title for name, section in STUDIES.items()}
 
 SUFFIX = f"_{ALL_IMAGES}"
 BULKY = [name for name, one in DATASETS.items() if len(one.files) > 50]
@@ -195,6 +190,26 @@ def wind_cheap_baselines(dataset):
     """The cheap flow models that are baselines of a data set."""
     fitted = CONFIG.wind.fitted(dataset)
     return [name for name in ("linear", "mass_consistent") if name in fitted]
+
+
+def lecture_truth(dataset):
+    """The known truth of a data set of the lecture study, if it is simulated."""
+    return ["data/raw/simulated/lecture/truth.csv"] if dataset == "simulated" else []
+
+
+def lecture_trained(run):
+    """The tables whose steps may have trained a network: of the lecture's study, or of all."""
+    tables = [f"results/lecture/{name}.parquet" for name in EXPERIMENTS]
+    if run == "lecture":
+        return tables
+    for study, section in STUDIES.items():
+        for dataset in section.datasets:
+            tables += predictions(study, dataset)
+    for dataset in CONFIG.satellite.datasets:
+        for scheme in CONFIG.satellite.schemes_of(dataset):
+            for model in CONFIG.satellite.predictors(dataset, scheme):
+                tables.append(satellite_features(dataset, scheme, model))
+    return sorted({table for table in tables if table})
 
 
 def report_command():

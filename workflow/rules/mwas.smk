@@ -10,7 +10,6 @@
 #   {dataset}/confounding.csv                                    what covariates explain
 #   {dataset}/model.json                                         for new samples
 #   {dataset}/figures/…, figures/tasks.svg, finding.txt          for the report
-#   results/regularisation/…                                     the lecture's example
 
 from glob import glob
 
@@ -38,46 +37,7 @@ rule mwas:
             if MWAS.several_cohorts(dataset)
         ],
         expand("results/mwas/{dataset}/model.json", dataset=MWAS.datasets),
-        "results/regularisation/regularisation.svg",
     localrule: True
-
-
-rule regularisation:
-    """The lecture's example: four points, a polynomial, and what a penalty does to it."""
-    input:
-        "results/regularisation/regularisation.svg",
-    localrule: True
-
-
-rule regularise:
-    input:
-        code=code("mwas.regularisation"),
-    output:
-        figure=report(
-            "results/regularisation/regularisation.svg",
-            caption="../report/mwas/regularisation.rst",
-            category="Regularisation",
-            labels={"figure": "four points and a polynomial"},
-        ),
-        table="results/regularisation/coefficients.csv",
-    log:
-        "logs/regularisation/regularise.log",
-    benchmark:
-        "logs/regularisation/regularise.tsv"
-    conda:
-        "../../envs/studies.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-        runtime=5,
-        gpu=0,
-    params:
-        seed=seed("regularisation"),
-    message:
-        "Draw the lecture's example of regularisation"
-    shell:
-        "python -m casestudies.mwas.regularisation --seed {params.seed} --figure {output.figure}"
-        " --table {output.table} 2> {log}"
 
 
 rule simulate_mwas:

@@ -92,11 +92,11 @@ def test_forward_and_gradient_equal_sequential():
         assert_close(networks(rows)[b], module(rows[b].T).squeeze(1))
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "sgd"])
 def test_training_equals_a_plain_loop(optimizer):
     """The same steps on the same rows, with PyTorch's own optimiser for one network."""
     decay = 0.1 if optimizer == "adam" else 0.0
-    training = Training(20, 5, 8, optimizer, 1e-2, weight_decay=decay, loss="rmse")
+    training = Training(20, 5, 8, optimizer, 1e-2, 0.5, weight_decay=decay, loss="rmse")
     given_problems = problems(3)
     trained = train_ensemble(given_problems, PLAIN, training, CPU)
     for b, problem in enumerate(given_problems):
@@ -108,6 +108,8 @@ def test_training_equals_a_plain_loop(optimizer):
         ]
         if optimizer == "adam":
             plain = torch.optim.AdamW(groups, lr=1e-2, weight_decay=0.0)
+        elif optimizer == "sgd":
+            plain = torch.optim.SGD(groups, lr=1e-2, momentum=0.5, weight_decay=0.0)
         else:
             plain = torch.optim.RMSprop(groups, lr=1e-2, alpha=0.9, eps=1e-7)
         batches = ensemble._Batches(np.array([len(problem.targets)]), np.array([problem.seed]), 8)

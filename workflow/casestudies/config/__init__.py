@@ -13,13 +13,12 @@ from zlib import crc32
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from casestudies.config.glacier import Glacier
+from casestudies.config.lecture import Lecture
 from casestudies.config.mwas import Mwas
 from casestudies.config.satellite import Satellite
 from casestudies.config.schemes import SCHEMES, Section, Study
 from casestudies.config.wind import Wind
 from casestudies.errors import InputError, nearest
-
-STUDIES = ("glacier", "mwas", "satellite", "wind")
 
 
 class DataSets(Section):
@@ -74,6 +73,12 @@ class Config(Section):
     mwas: Mwas = Mwas()
     satellite: Satellite = Satellite()
     wind: Wind = Wind()
+    lecture: Lecture = Lecture()
+
+    @property
+    def studies(self) -> dict[str, Study]:
+        """Return the sections of the studies, by name."""
+        return {name: one for name, one in self if isinstance(one, Study)}
 
 
 def load(values: Mapping[str, Any], folder: Path = Path()) -> Config:
@@ -96,8 +101,8 @@ def load(values: Mapping[str, Any], folder: Path = Path()) -> Config:
     except ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
         raise InputError("\n".join(["the configuration is not valid:", *lines])) from None
-    for study in STUDIES:
-        _check_datasets(study, getattr(config, study), folder)
+    for study, section in config.studies.items():
+        _check_datasets(study, section, folder)
     return config
 
 

@@ -134,6 +134,8 @@ class Glacier(Study):
     """The glacier study: annual surface mass balance from climate and topography."""
 
     name = "glacier"
+    title = "Glacier"
+    target = "mass_balance"
     built_in = ("simulated", "alpgm-corrected")
 
     datasets: list[str] = Field(["simulated"], min_length=1)

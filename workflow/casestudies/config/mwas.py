@@ -86,6 +86,9 @@ class Mwas(Study):
     """The MWAS study: disease from the abundances of species in the gut."""
 
     name = "mwas"
+    title = "MWAS"
+    target = "disease"
+    task = "classification"
     built_in = ("simulated", *(f"pasolli2016-{task}" for task in TASKS), "crc-cohorts")
 
     datasets: list[str] = Field(["simulated"], min_length=1)

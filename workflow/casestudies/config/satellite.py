@@ -109,6 +109,8 @@ class Satellite(Study):
     """The satellite study: pollution aloft from images and a few balloon soundings."""
 
     name = "satellite"
+    title = "Satellite"
+    target = "label"
     built_in = (*SCENARIOS, *PAIRS)
 
     datasets: list[str] = Field(["simulated"], min_length=1)

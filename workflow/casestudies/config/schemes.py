@@ -28,6 +28,11 @@ class Study(Section):
     """What the sections of all studies have in common."""
 
     name: ClassVar[str]
+    title: ClassVar[str]
+    """Its category in the report."""
+    target: ClassVar[str]
+    """Column of the prepared table that is predicted."""
+    task: ClassVar[Literal["regression", "classification"]] = "regression"
     built_in: ClassVar[tuple[str, ...]]
     """Data sets that need no path."""
 

@@ -124,6 +124,8 @@ class Wind(Study):
     """The wind study: a network in place of a costly flow model over topography."""
 
     name = "wind"
+    title = "Wind"
+    target = "speed"
     built_in = tuple(SOLVERS)
 
     datasets: list[str] = Field(["simulated"], min_length=1)

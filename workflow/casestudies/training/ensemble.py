@@ -87,8 +87,10 @@ class Training:
     batch: int = 32
     """Rows of a mini-batch. Batches follow one another through an endless sequence of
     permutations of the network's rows, so all are full."""
-    optimizer: Literal["rmsprop", "adam"] = "adam"
+    optimizer: Literal["rmsprop", "adam", "sgd"] = "adam"
     learning_rate: float = 1e-3
+    momentum: float = 0.0
+    """Part of the last step that is kept; of sgd alone."""
     weight_decay: float = 0.0
     """Decoupled decay of weights, not of biases (Loshchilov and Hutter 2019)."""
     loss: Literal["mse", "rmse"] = "mse"
@@ -478,6 +480,8 @@ def _optimizer(networks: StackedNetworks, training: Training) -> torch.optim.Opt
     ]
     if training.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=training.learning_rate, alpha=0.9, eps=1e-7)
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=training.learning_rate, momentum=training.momentum)
     return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
 
 
@@ -499,7 +503,7 @@ def _padded(problems: Sequence[Problem]) -> tuple[torch.Tensor, torch.Tensor, to
 def _check(problems: Sequence[Problem], training: Training) -> None:
     if not problems:
         raise InputError("there is no network to train: the splits hold no fold.")
-    if training.optimizer == "rmsprop" and training.weight_decay:
+    if training.optimizer != "adam" and training.weight_decay:
         raise InputError("weight_decay is decoupled and goes with optimizer 'adam' only; set it 0.")
     for number, problem in enumerate(problems):
         if not len(problem.targets):

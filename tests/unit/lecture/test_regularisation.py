@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from sklearn.linear_model import Ridge
 
-from casestudies.mwas.regularisation import (
+from casestudies.lecture.regularisation import (
     DEGREE,
     NOISE,
     SPREAD,
@@ -43,6 +44,18 @@ def test_ridge_is_the_maximum_of_the_posterior(points) -> None:
 
     best = minimize(negative, np.zeros(DEGREE + 1), tol=1e-12).x
     np.testing.assert_allclose(posterior(x, y)[0], best, atol=1e-4)
+
+
+@given(st.integers(0, 2**31))
+def test_the_closed_form_is_the_maximum_a_posteriori_to_the_last_digits(seed: int) -> None:
+    x, y = draw_points(np.random.default_rng(seed))
+    X, mean = powers(x), posterior(x, y)[0]
+    # The gradient of the logarithm of the posterior vanishes there …
+    slope = X.T @ (y - X @ mean) / NOISE**2 - mean / SPREAD**2
+    np.testing.assert_allclose(slope, 0, atol=1e-10)
+    # … and scikit-learn's ridge with penalty σ²/η² is the same.
+    ridge = Ridge(alpha=NOISE**2 / SPREAD**2, fit_intercept=False).fit(X, y).coef_
+    np.testing.assert_allclose(mean, ridge, rtol=1e-8, atol=1e-10)
 
 
 def test_lasso_fulfils_its_optimality_conditions(points) -> None:
