@@ -9,6 +9,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.signal import oaconvolve
 
+from casestudies.wind.terrain import slopes
+
 HEIGHT = 100.0
 """Unit of heights (m)."""
 SCALES = (0.0, 100.0, 200.0, 400.0, 800.0)
@@ -29,14 +31,6 @@ def edge_mean(elevation: np.ndarray) -> np.ndarray:
     """Return the mean height of the outermost nodes, (…, 1, 1)."""
     edges = (elevation[..., 0, :], elevation[..., -1, :], elevation[..., 0], elevation[..., -1])
     return np.concatenate(edges, axis=-1).mean(axis=-1)[..., None, None]
-
-
-def slopes(elevation: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the slopes along x and y at cell centres (m per m) of heights on nodes (m)."""
-    along, across = np.diff(elevation, axis=-1), np.diff(elevation, axis=-2)
-    along = (along[..., 1:, :] + along[..., :-1, :]) / (2 * spacing)
-    across = (across[..., 1:] + across[..., :-1]) / (2 * spacing)
-    return along, across
 
 
 def terrain_features(

@@ -224,6 +224,7 @@ def pixels(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the first row of a block of pixels, and LAYERS there, (layers, rows, columns)."""
     along, left = downwind(frame.direction)
+    without = 0
     for start in range(0, model.source.height, _ROWS):
         rows = np.arange(start, min(start + _ROWS, model.source.height)) + 0.5
         column, row = np.meshgrid(np.arange(model.source.width) + 0.5, rows)
@@ -235,7 +236,13 @@ def pixels(
         east, north = u * along[0] + v * left[0], u * along[1] + v * left[1]
         direction = np.degrees(np.arctan2(-east, -north)) % 360
         layers = [np.hypot(east, north), direction, east, north, w, spread]
+        without += int(np.isnan(u).sum())
         yield start, np.stack(layers).astype(np.float32)
+    share = without / (model.source.height * model.source.width)
+    log.info(
+        "no wind at %.0f %% of the pixels: around the edge and around gaps of the elevation model",
+        100 * share,
+    )
 
 
 def predict(
@@ -360,12 +367,6 @@ def _warn(model: ElevationModel, surrogate: FittedSurrogate, seen: _Seen) -> Non
             f"{path}: each of its {seen.windows + seen.gaps} windows of "
             f"{surrogate.grid.shape[1] * surrogate.grid.spacing / 1000:.3g} km lacks values of "
             "elevation or roughness; fill the gaps or give a larger elevation model."
-        )
-    if seen.gaps:
-        log.warning(
-            "warning: %d of %d windows reach over an edge or a gap; there is no wind there",
-            seen.gaps,
-            seen.gaps + seen.windows,
         )
     if seen.failed:
         log.warning("warning: the cheap model failed in %d windows", seen.failed)
