@@ -43,6 +43,18 @@ satellite:
   temporal_autoencoder: {steps: 20}
   cnn: {steps: 10}
   label_curves: {labels: [10, 20], draws: 1}
+wind:
+  simulation: {terrains: 16}
+  tile: {cells: 16, spacing: 100, heights: [10]}
+  mass_consistent: {levels: 8}
+  schemes:
+    terrain: {folds: 2, inner_folds: 2}
+  baselines: [log_law, linear, ridge]
+  networks: [unet, fno_corrected]
+  unet: &short {width: 4, epochs: 4}
+  fno: *short
+  training_sizes: [6]
+  cost_terrains: 3
 lecture:
   simulation: {measurements: 30}
   bootstrap: 50

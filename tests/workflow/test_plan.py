@@ -27,6 +27,13 @@ def test_published_data_are_fetched_only_when_asked_for(checkout):
     assert jobs["fetch"] > 9 and "simulate_glacier" not in jobs
 
 
+def test_a_costly_flow_model_has_a_job_for_each_terrain(checkout):
+    options = ["--config", "wind={datasets: [simulated-rans], simulation: {terrains: 60}}"]
+    done = checkout.snakemake("-n", "wind", *options)
+    jobs = parse_jobs(done.stdout + done.stderr)
+    assert jobs["solve_wind_openfoam"] == 60 and "tile_wind" not in jobs
+
+
 def test_parsing_needs_neither_pandas_nor_torch(checkout):
     program = (
         "import sys, casestudies.config, casestudies.datasets, casestudies.sources\n"
@@ -53,7 +60,16 @@ def test_a_mistake_in_the_configuration_stops_the_run_at_once(checkout, text, me
 
 def test_targets_have_descriptions(checkout):
     listed = checkout.snakemake("--list-target-rules")
-    for target in ("all", "glacier", "mwas", "satellite", "lecture", "regularisation", "download"):
+    for target in (
+        "all",
+        "glacier",
+        "mwas",
+        "satellite",
+        "wind",
+        "lecture",
+        "regularisation",
+        "download",
+    ):
         assert f"{target} (" in listed.stdout + listed.stderr
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 
 from casestudies.lecture import EXPERIMENT_FIGURES
 from casestudies.lecture import FIGURES as LECTURE_FIGURES
 from casestudies.mwas import FIGURES
 from casestudies.satellite import FIGURES as SATELLITE_FIGURES
+from casestudies.wind import FIGURES as WIND_FIGURES
 
 pytestmark = pytest.mark.workflow
 RESULTS = "results/glacier/simulated"
@@ -39,7 +41,7 @@ def test_the_report_holds_every_figure_and_the_finding(finished):
     assert len(lines) == 4 and all("RMSE" in line for line in lines)
     plain = " ".join(text.replace("\\n", " ").split())
     assert headline in plain
-    for study in ("mwas", "satellite/simulated", "lecture"):
+    for study in ("mwas", "satellite/simulated", "wind/simulated", "lecture"):
         first = (finished.folder / f"results/{study}/finding.txt").read_text().splitlines()[0]
         assert first[:60] in plain, study
 
@@ -77,6 +79,29 @@ def test_the_third_study_ends_in_figures_a_finding_and_a_model_for_new_images(fi
     assert len(found) == 60 * 9 and (found["lower"] < found["upper"]).all()
 
 
+def test_the_fourth_study_ends_in_figures_a_finding_and_a_model_for_new_terrain(finished, tmp_path):
+    folder = finished.folder / "results/wind/simulated"
+    assert {path.stem for path in (folder / "figures").iterdir()} == set(WIND_FIGURES)
+    text = (folder / "finding.txt").read_text()
+    assert "% of the inflow" in text.splitlines()[0] and "processor time" in text
+    costs = pd.read_csv(folder / "costs.csv").set_index("kind")
+    assert (costs["seconds"] > 0).all() and costs.loc["reference", "rmse"] == 0
+    dem, output = tmp_path / "hill.tif", tmp_path / "wind.tif"
+    x, y = np.meshgrid(np.arange(60) * 100.0, np.arange(60) * 100.0)
+    hill = 100 * np.exp(-((x - 3000) ** 2 + (y - 3000) ** 2) / 500**2)
+    place = rasterio.transform.from_origin(500_000, 5_006_000, 100, 100)
+    options = {"width": 60, "height": 60, "count": 1, "dtype": "float32", "crs": "EPSG:32632"}
+    with rasterio.open(dem, "w", driver="GTiff", transform=place, **options) as file:
+        file.write(hill.astype("float32"), 1)
+    command = [sys.executable, "-m", "casestudies.wind.predict", "--model", str(folder / "model")]
+    command += ["--dem", str(dem), "--speed", "8", "--direction", "240", "--output", str(output)]
+    subprocess.run(command, env=finished.environment, check=True, capture_output=True)
+    with rasterio.open(output) as file:
+        speed = file.read(1, masked=True)
+        assert file.crs.to_epsg() == 32632 and file.shape == (60, 60)
+    assert speed.count() > 500 and 4 < speed.mean() < 12
+
+
 def test_the_lecture_ends_in_figures_whose_captions_quote_the_findings(finished):
     folder = finished.folder / "results/lecture"
     drawn = {path.stem for path in (folder / "simulated/figures").iterdir()}
@@ -94,7 +119,7 @@ def test_the_lecture_ends_in_figures_whose_captions_quote_the_findings(finished)
 
 def test_costs_are_those_of_every_study_that_trains(finished):
     costs = pd.read_csv(finished.folder / "results/lecture/cost_all.csv")
-    assert set(costs["study"]) == {"glacier", "satellite", "lecture"}
+    assert set(costs["study"]) == {"glacier", "satellite", "wind", "lecture"}
     assert (costs["kwh"] > 0).all() and (costs["co2e_kg"] > 0).all()
     assert {"deep_ensemble", "cnn", "temporal_autoencoder", "starts"} <= set(costs["model"])
 
