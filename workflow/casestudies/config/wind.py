@@ -103,7 +103,7 @@ class Training(Section):
 
     width: int = Field(8, ge=4, le=512)
     """Channels of the first level of the U-Net, and of every layer of the FNO."""
-    epochs: int = Field(24, ge=1)
+    epochs: int = Field(16, ge=1)
     """Passes through the training terrains; the learning rate falls to nought at their end."""
     batch: int = Field(3, ge=1)
     """Terrains of a step."""
@@ -139,7 +139,7 @@ class Wind(Study):
     openfoam: OpenFoam = OpenFoam()
     schemes: dict[str, Scheme] = Field(
         {
-            "terrain": RandomKFold(folds=4, inner_folds=3),
+            "terrain": RandomKFold(folds=3, inner_folds=3),
             "massif": LeaveOneGroupOut(group="massif", unit="sample", inner_folds=3),
             "real": LeaveOneGroupOut(
                 group="real", test_from=1, unit="sample", inner_group="sample", inner_folds=3
@@ -155,7 +155,7 @@ class Wind(Study):
     """Networks; those called corrected are given the flow of a cheap model, too."""
     unet: Training = Training()
     fno: Training = Training()
-    training_sizes: list[int] = [12, 24]
+    training_sizes: list[int] = Field([6, 12, 24], min_length=1)
     """Numbers of training terrains of the learning curve, below that of a whole training fold."""
     cost_terrains: int = Field(12, ge=2)
     """Terrains on which seconds and errors of flow models and surrogate are measured."""
