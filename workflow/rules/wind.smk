@@ -601,7 +601,8 @@ rule validate_wind:
         folder=subpath(output.stations, parent=True),
         solvers=WIND.askervein,
         surrogates=expand("results/wind/{dataset}/model", dataset=WIND.datasets),
-        settings=json.dumps({name: WIND.settings(name) for name in WIND.askervein}),
+        # RANS has a finer mesh here than for whole data sets: see casestudies.wind.validate.
+        settings=json.dumps({n: WIND.settings(n) for n in WIND.askervein if n != "openfoam"}),
         seed=seed("wind", "validate"),
     message:
         "Compare flow models and surrogates with the masts of Askervein"

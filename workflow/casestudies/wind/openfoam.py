@@ -9,6 +9,10 @@ The inflow is written as values of the inlet's faces, not as OpenFOAM's atmBound
 conditions: it ends at the height where that of the other flow models does, and versions of OpenFOAM
 that differ in those conditions give one flow.
 
+Near the ground the flow depends on the mesh: lower cells there (more levels, or a larger grading)
+give faster wind at 10 m, mostly on ridges and in the lee. They cannot be much lower than some ten
+roughness lengths, or the rough wall no longer keeps the profile over flat ground.
+
 Each case is one process in a temporary folder; a cluster runs many side by side.
 """
 
@@ -486,8 +490,8 @@ cache {{ grad(U); }}
 """
 
 # The standard coefficients. The Prandtl number of ε that makes the logarithmic layer an exact
-# solution (1.11; Richards and Hoxey 1993) keeps the speed at 10 m over flat ground less well on a
-# mesh like this one: 0.985 of the inflow, where 1.3 keeps 0.998 (z0 = 0.03 m).
+# solution (1.11; Richards and Hoxey 1993) keeps the wind at 10 m over flat ground less well on
+# meshes whose lowest cells are metres high.
 _TURBULENCE = """
 simulationType RAS;
 RAS
