@@ -134,10 +134,18 @@ def test_the_finding_states_who_wins_and_what_it_costs():
         "beats log law" in text
         and "ridge on terrain features (difference -5.0 [-6.0, -4.0] %)" in text
     )
-    assert "40.0 s of processor time and the network 20 ms, a ratio of 2000" in text
+    assert "40.0 s of processor time and the network 20 ms, a ratio of 2,000" in text
     assert "(less coarse)" in text and "a ratio of 500.0 at equal error" in text
     assert "paid for itself after 71 flows" in text
     assert "2 of 4 terrains were refused and count nowhere: 2 for diverged." in text
+
+
+def test_the_finding_says_when_the_solver_made_cheaper_is_as_good():
+    scores, pairs, costs, prepared = tables()
+    costs.loc[costs["model"] == "less coarse", "seconds"] = 0.01
+    text = finding(scores, pairs, costs, prepared, "RANS model")
+    assert "a ratio of 0.5 at equal error: here the network is no gain." in text
+    assert "paid for itself" not in text
 
 
 def test_the_finding_says_when_a_network_loses():

@@ -155,7 +155,7 @@ class Wind(Study):
     """Networks; those called corrected are given the flow of a cheap model, too."""
     unet: Training = Training()
     fno: Training = Training()
-    training_sizes: list[int] = Field([6, 12, 24], min_length=1)
+    training_sizes: list[int] = Field([6, 16], min_length=1)
     """Numbers of training terrains of the learning curve, below that of a whole training fold."""
     cost_terrains: int = Field(12, ge=2)
     """Terrains on which seconds and errors of flow models and surrogate are measured."""

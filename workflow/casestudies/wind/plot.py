@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LightSource
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
 from casestudies.figures.shared import observed_against_predicted, score_dots
 from casestudies.figures.style import (
@@ -403,7 +403,7 @@ def learning_curve(results: Results, path: Path) -> None:
         counts = sorted(table["terrains"].unique())
         axis.set_xscale("log")
         axis.set_xticks(counts, [f"{count:.0f}" for count in counts])
-        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.xaxis.set_minor_locator(NullLocator())
         axis.set_ylim(0, None)
         axis.set(xlabel="training terrains", ylabel="RMSE of speed (% of inflow)")
         axis.legend()
@@ -412,7 +412,7 @@ def learning_curve(results: Results, path: Path) -> None:
 def pareto(results: Results, path: Path) -> None:
     """Error against processor time: the costly model, run coarser, and its substitutes."""
     table = read_table(results.folder / "costs.csv", complete=["kind", "model", "seconds", "rmse"])
-    with figure(path, 1, 1, (7.4, 4.8)) as (_, (axis,)):
+    with figure(path, 1, 1, (7.4, 5.2)) as (drawing, (axis,)):
         solver = table[table["kind"] == "solver"].sort_values("seconds")
         axis.plot(
             solver["seconds"],
@@ -424,13 +424,13 @@ def pareto(results: Results, path: Path) -> None:
         )
         best = solver[solver["rmse"] <= solver["rmse"].cummin()]
         axis.plot(best["seconds"], _PERCENT * best["rmse"], color=BLUE, lw=1)
-        for _, row in solver.iterrows():
+        for number, (_, row) in enumerate(solver.iterrows(), start=1):
             axis.annotate(
-                row["model"],
+                str(number),
                 (row["seconds"], _PERCENT * row["rmse"]),
-                xytext=(5, 4),
+                xytext=(6, 4),
                 textcoords="offset points",
-                fontsize=7,
+                fontsize=9,
                 color=BLUE,
             )
         for _, row in table[~table["kind"].isin(["solver", "reference"])].iterrows():
@@ -459,13 +459,22 @@ def pareto(results: Results, path: Path) -> None:
             va="top",
             color=GREY,
         )
-        axis.set_xscale("log")
-        axis.set_ylim(0, None)
+        axis.set(xscale="log", yscale="log")
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.set(
             xlabel=f"processor time of one flow (s), mean of {int(reference['terrains'])} terrains",
             ylabel="RMSE of speed (% of inflow)",
         )
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+        drawing.legend(loc="outside lower center", ncols=2)
+        key = [f"{number}  {name}" for number, name in enumerate(solver["model"], start=1)]
+        axis.annotate(
+            "\n".join(key),
+            (0.02, 0.03),
+            xycoords="axes fraction",
+            fontsize=8,
+            color=BLUE,
+            va="bottom",
+        )
 
 
 def training_curves(results: Results, path: Path) -> None:
@@ -484,6 +493,8 @@ def training_curves(results: Results, path: Path) -> None:
                 values = _PERCENT * table[kind]
                 axis.plot(table["epochs"], values, style, color=colour, marker=".")
             axis.set_yscale("log")
+            for side in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+                side("{x:g}")
             axis.set(xlabel="epochs", title=LABELS[network])
         axes[0].set_ylabel("RMSE of components\n(% of inflow)")
         handles = [

@@ -144,23 +144,27 @@ def _cost(costs: pd.DataFrame, solver: str) -> list[str]:
     ratio = full["seconds"] / network["seconds"]
     text = (
         f"One flow takes the {solver} {_seconds(full['seconds'])} of processor time and the "
-        f"network {_seconds(network['seconds'])}, a ratio of {ratio:.0f}"
+        f"network {_seconds(network['seconds'])}, a ratio of {ratio:,.{0 if ratio >= 10 else 1}f}"
     )
     cheaper = costs[(costs["kind"] == "solver") & (costs["rmse"] <= network["rmse"])]
+    worth = True
     if len(cheaper):
         equal = cheaper.loc[cheaper["seconds"].idxmin()]
         ratio = equal["seconds"] / network["seconds"]
+        worth = ratio > 1
         text += (
-            f"; the {solver} itself, run coarser or looser ({equal['model']}) until its error is "
-            f"no smaller than needed, takes {_seconds(equal['seconds'])}, a ratio of {ratio:.1f} "
-            "at equal error"
+            f"; the {solver} itself, made cheaper until it is only just as accurate "
+            f"({equal['model']}), takes {_seconds(equal['seconds'])}, a ratio of {ratio:.1f} at "
+            "equal error"
         )
+        if not worth:
+            text += ": here the network is no gain"
     lines = [f"{text}."]
     queries = network["break_even"]
-    if pd.notna(queries):
+    if worth and pd.notna(queries):
         lines.append(
-            "Counting the flows that it was trained on, the network has paid for itself after "
-            f"{queries:.0f} flows."
+            "Counting the flows that it was trained on, and its training, the network has paid for "
+            f"itself after {queries:.0f} flows."
         )
     return lines
 
