@@ -41,43 +41,39 @@ def scores(study: Satellite, seed: int, labels: int, draws: int, folder: Path) -
     splits = folder / "splits.parquet"
     scheme = json.dumps(study.schemes[name].model_dump(mode="json"))
     split(samples=prepared, target="label", scheme=scheme, seed=seed, output=splits)
-    features: dict[str, Path | None] = {}
-    for encoder in study.encoders:
-        for suffix, folds in (("", splits), (f"_{ALL_IMAGES}", None)):
-            path = folder / f"{encoder}{suffix}.parquet"
-            encode(
-                images=images,
-                prepared=prepared,
-                splits=folds,
-                gap=study.gap(name) if folds else 0.0,
-                encoder=encoder,
-                settings=json.dumps(study.settings(encoder)),
-                seed=seed,
-                device="cpu",
-                checkpoint=folder / "checkpoints",
-                output=path,
-                weights=path.with_suffix(".safetensors"),
-                curves=folder / "curves.parquet",
-            )
-            features[f"{encoder}{suffix}"] = path
-    tables = {}
-    for model in study.fitted("simulated", name):
-        output = folder / "curve" / f"{model}.parquet"
-        curve(
+    models = study.fitted("simulated", name)
+    features = {}
+    for scope, folds in ((name, splits), (ALL_IMAGES, None)):
+        encode(
             images=images,
             prepared=prepared,
-            splits=splits,
-            features=features.get(model),
-            model=model,
-            heads=list(study.heads),
-            latent_sizes=study.latent_sizes,
-            labels=[labels],
-            draws=draws,
+            splits=folds,
+            gap=study.gap(name) if folds else 0.0,
+            encoders=list(study.encoders),
+            settings=json.dumps({encoder: study.settings(encoder) for encoder in study.encoders}),
             seed=seed,
-            settings=json.dumps(study.settings("cnn")),
-            output=output,
+            device="cpu",
+            checkpoint=folder / "checkpoints",
+            features=folder / scope,
+            weights=folder / scope,
         )
-        tables[model] = read_table(output)
+        suffix = "" if folds else f"_{ALL_IMAGES}"
+        features |= {f"{e}{suffix}": folder / scope / f"{e}.parquet" for e in study.encoders}
+    curve(
+        images=images,
+        prepared=prepared,
+        splits=splits,
+        features=[features[model] for model in models if model in features],
+        models=models,
+        heads=list(study.heads),
+        latent_sizes=study.latent_sizes,
+        labels=[labels],
+        draws=draws,
+        seed=seed,
+        settings=json.dumps(study.settings("cnn")),
+        output=folder / "curve",
+    )
+    tables = {model: read_table(folder / "curve" / f"{model}.parquet") for model in models}
     tables |= inner_choice(tables)
     return pd.Series(
         {

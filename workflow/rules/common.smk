@@ -13,10 +13,11 @@ if package_home.is_dir():
     sys.path.insert(0, str(package_home))
 
 import casestudies
-from casestudies.config import job_seed, load
+from casestudies.config import load
 from casestudies.config.satellite import ALL_IMAGES, SCENARIOS
 from casestudies.datasets import DATASETS
 from casestudies.errors import InputError
+from casestudies.seeds import job_seed
 from casestudies.sources import sources
 from snakemake.exceptions import WorkflowError
 
@@ -37,7 +38,7 @@ TASKS = {"glacier": "regression", "mwas": "classification", "satellite": "regres
 TITLES = {"glacier": "Glacier", "mwas": "MWAS", "satellite": "Satellite"}
 
 SUFFIX = f"_{ALL_IMAGES}"
-BULKY = [name for name, one in DATASETS.items() if len(one.files) > 50]
+BULKY = [name for name, one in DATASETS.items() if len(one.files) > 20]
 
 
 wildcard_constraints:
@@ -119,13 +120,20 @@ def satellite_raw(dataset):
     return [path for source in CONFIG.satellite.sources(dataset) for path in downloads(source)]
 
 
-def satellite_features(dataset, scheme, model):
-    """The latents that a model rests on, if any."""
-    encoder = model.removesuffix(SUFFIX)
-    if encoder not in CONFIG.satellite.encoders:
-        return []
-    scope = scheme if encoder == model else ALL_IMAGES
-    return f"results/satellite/{dataset}/features/{scope}/{encoder}.parquet"
+def satellite_files(folder, names, ending):
+    """The files that one job writes for several models of a data set."""
+    return [f"results/satellite/{{dataset}}/{folder}/{name}{ending}" for name in names]
+
+
+def satellite_features(models, scheme):
+    """The latents that models of a scheme rest on, in the order of the models."""
+    encoders = [(name.removesuffix(SUFFIX), name) for name in models]
+    return [
+        f"results/satellite/{{dataset}}/features/{scheme if encoder == name else ALL_IMAGES}"
+        f"/{encoder}.parquet"
+        for encoder, name in encoders
+        if encoder in CONFIG.satellite.encoders
+    ]
 
 
 def satellite_encoded(dataset, part):
@@ -139,12 +147,6 @@ def satellite_encoded(dataset, part):
         scope=[CONFIG.satellite.label_curves.scheme, ALL_IMAGES],
         encoder=CONFIG.satellite.encoders,
     )
-
-
-def satellite_members(model):
-    """The models among which a choice is made: encoders of its own scope."""
-    suffix = model.removeprefix("latent")
-    return [f"{name}{suffix}" for name in CONFIG.satellite.encoders]
 
 
 def report_command():

@@ -170,21 +170,20 @@ def encode_images(folder, steps=4):
         seed=1,
         output=folder / "splits" / "blocked.parquet",
     )
-    for encoder, settings in (("pca", {}), (NETWORK, {"steps": steps, "width": 8})):
-        encode(
-            images=folder / "images.zarr",
-            prepared=folder / "prepared.parquet",
-            splits=folder / "splits" / "blocked.parquet",
-            gap=GAP,
-            encoder=encoder,
-            settings=json.dumps({"latent": 6, **settings}),
-            seed=1,
-            device="cpu",
-            checkpoint=folder / "checkpoints",
-            output=folder / "features" / "blocked" / f"{encoder}.parquet",
-            weights=folder / "encoders" / "blocked" / f"{encoder}.safetensors",
-            curves=folder / "features" / "blocked" / f"{encoder}_curves.parquet",
-        )
+    settings = {"pca": {"latent": 6}, NETWORK: {"latent": 6, "steps": steps, "width": 8}}
+    encode(
+        images=folder / "images.zarr",
+        prepared=folder / "prepared.parquet",
+        splits=folder / "splits" / "blocked.parquet",
+        gap=GAP,
+        encoders=list(settings),
+        settings=json.dumps(settings),
+        seed=1,
+        device="cpu",
+        checkpoint=folder / "checkpoints",
+        features=folder / "features" / "blocked",
+        weights=folder / "encoders" / "blocked",
+    )
 
 
 @pytest.fixture(scope="module")

@@ -263,9 +263,9 @@ def test_bad_soundings_are_refused(raw: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"images": {"reader": "gaos"}}, r"--options: images\.reader: Input should be 'goes'"),
-        ({"images": {"reader": "grid", "qa": 0.5}}, "reader grid: qa: Unexpected keyword"),
-        ({"images": {"reader": "grid", "channels": "t"}}, "reader grid: channels: 'str'"),
+        ({"images": {"reader": "gaos"}}, "--options: images: Input tag 'gaos'"),
+        ({"images": {"reader": "grid", "qa": 0.5}}, r"images\.grid\.qa: Extra inputs are not"),
+        ({"images": {"reader": "grid", "channels": "t"}}, "channels: Input should be a valid array"),
         ({"soundings": {"reader": "woudc"}}, "soundings.woudc.layer: Field required"),
         ({"tolerance": 0}, "tolerance: Input should be greater than 0"),
         ({"tolerances": 1}, "tolerances: Extra inputs are not permitted"),
