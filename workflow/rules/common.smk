@@ -127,12 +127,14 @@ def satellite_files(folder, names, ending):
 
 def satellite_features(models, scheme):
     """The latents that models of a scheme rest on, in the order of the models."""
-    encoders = [(name.removesuffix(SUFFIX), name) for name in models]
+    scopes = {
+        **{name: (scheme, name) for name in CONFIG.satellite.encoders},
+        **{f"{name}{SUFFIX}": (ALL_IMAGES, name) for name in CONFIG.satellite.encoders},
+    }
     return [
-        f"results/satellite/{{dataset}}/features/{scheme if encoder == name else ALL_IMAGES}"
-        f"/{encoder}.parquet"
-        for encoder, name in encoders
-        if encoder in CONFIG.satellite.encoders
+        path
+        for scope, encoder in (scopes[name] for name in models if name in scopes)
+        for path in satellite_files(f"features/{scope}", [encoder], ".parquet")
     ]
 
 
