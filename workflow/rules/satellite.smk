@@ -18,8 +18,6 @@
 # A scope is what an encoder has seen: without the test periods of a scheme, or all_images.
 
 import casestudies.satellite as satellite_package
-from casestudies.config.satellite import Autoencoder
-from typing import get_args
 
 SATELLITE = CONFIG.satellite
 SATELLITE_CURVES = SATELLITE.label_curves.scheme
@@ -118,65 +116,61 @@ rule prepare_satellite:
         " --options {params.options:q} --images {output.images} --output {output.prepared} 2> {log}"
 
 
-for job, encoders in SATELLITE.encoding_jobs().items():
-
-    rule:
-        name:
-            f"encode_satellite_{job}"
-        input:
-            images=ancient("results/satellite/{dataset}/images.zarr"),
-            prepared="results/satellite/{dataset}/prepared.parquet",
-            splits=lambda wildcards: (
-                []
-                if wildcards.scope == ALL_IMAGES
-                else f"results/satellite/{wildcards.dataset}/splits/{wildcards.scope}.parquet"
-            ),
-            code=sorted(
-                {
-                    *code("satellite.encode"),
-                    *code("satellite.encoders"),
-                    *code("satellite.networks"),
-                }
-            ),
-        output:
-            features=satellite_files("features/{scope}", encoders, ".parquet"),
-            weights=satellite_files("encoders/{scope}", encoders, ".safetensors"),
-            curves=satellite_files("features/{scope}", encoders, "_curves.parquet"),
-        log:
-            f"logs/satellite/{{dataset}}/encode_{{scope}}_{job}.log",
-        benchmark:
-            f"logs/satellite/{{dataset}}/encode_{{scope}}_{job}.tsv"
-        wildcard_constraints:
-            scope="|".join([*SATELLITE.schemes, ALL_IMAGES]),
-        conda:
-            "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
-        threads: CONFIG.training.threads
-        resources:
-            mem_mb=4000,
-            runtime=480,
-            gpu=CONFIG.training.gpu if job in get_args(Autoencoder) else 0,
-        params:
-            encoders=encoders,
-            splits=lambda wildcards, input: ["--splits", input.splits] if input.splits else [],
-            gap=lambda wildcards: (
-                0 if wildcards.scope == ALL_IMAGES else SATELLITE.gap(wildcards.scope)
-            ),
-            settings=json.dumps({name: SATELLITE.settings(name) for name in encoders}),
-            training=CONFIG.training,
-            features=lambda wildcards, output: os.path.dirname(output.features[0]),
-            weights=lambda wildcards, output: os.path.dirname(output.weights[0]),
-            checkpoint=lambda wildcards, output: f"{output.weights[0]}.checkpoints",
-            seed=lambda wildcards: seed("satellite", "encode", wildcards.dataset, wildcards.scope),
-        message:
-            "Encode the images of {wildcards.dataset}, {wildcards.scope}: {params.encoders}"
-        shell:
-            "OMP_NUM_THREADS={threads} python -m casestudies.satellite.encode"
-            " --images {input.images} --prepared {input.prepared} {params.splits}"
-            " --gap {params.gap} --encoders {params.encoders} --settings {params.settings:q}"
-            " --seed {params.seed} --threads {threads} --device {params.training.device}"
-            " --country {params.training.country} --checkpoint {params.checkpoint}"
-            " --checkpoint-every {params.training.checkpoint_every}"
-            " --features {params.features} --weights {params.weights} 2> {log}"
+rule encode_satellite:
+    input:
+        images=ancient("results/satellite/{dataset}/images.zarr"),
+        prepared="results/satellite/{dataset}/prepared.parquet",
+        splits=lambda wildcards: (
+            []
+            if wildcards.scope == ALL_IMAGES
+            else f"results/satellite/{wildcards.dataset}/splits/{wildcards.scope}.parquet"
+        ),
+        code=sorted(
+            {
+                *code("satellite.encode"),
+                *code("satellite.encoders"),
+                *code("satellite.networks"),
+            }
+        ),
+    output:
+        features=satellite_files("features/{scope}", SATELLITE.encoders, ".parquet"),
+        weights=satellite_files("encoders/{scope}", SATELLITE.encoders, ".safetensors"),
+        curves=satellite_files("features/{scope}", SATELLITE.encoders, "_curves.parquet"),
+    log:
+        "logs/satellite/{dataset}/encode_{scope}.log",
+    benchmark:
+        "logs/satellite/{dataset}/encode_{scope}.tsv"
+    wildcard_constraints:
+        scope="|".join([*SATELLITE.schemes, ALL_IMAGES]),
+    conda:
+        "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
+    threads: CONFIG.training.threads
+    resources:
+        mem_mb=4000,
+        runtime=480,
+        gpu=CONFIG.training.gpu if SATELLITE.networks else 0,
+    params:
+        encoders=SATELLITE.encoders,
+        splits=lambda wildcards, input: ["--splits", input.splits] if input.splits else [],
+        gap=lambda wildcards: (
+            0 if wildcards.scope == ALL_IMAGES else SATELLITE.gap(wildcards.scope)
+        ),
+        settings=json.dumps({name: SATELLITE.settings(name) for name in SATELLITE.encoders}),
+        training=CONFIG.training,
+        features=lambda wildcards, output: os.path.dirname(output.features[0]),
+        weights=lambda wildcards, output: os.path.dirname(output.weights[0]),
+        checkpoint="results/satellite/{dataset}/encoders/{scope}/checkpoints",
+        seed=lambda wildcards: seed("satellite", "encode", wildcards.dataset, wildcards.scope),
+    message:
+        "Encode the images of {wildcards.dataset}, {wildcards.scope}: {params.encoders}"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m casestudies.satellite.encode"
+        " --images {input.images} --prepared {input.prepared} {params.splits}"
+        " --gap {params.gap} --encoders {params.encoders} --settings {params.settings:q}"
+        " --seed {params.seed} --threads {threads} --device {params.training.device}"
+        " --country {params.training.country} --checkpoint {params.checkpoint}"
+        " --checkpoint-every {params.training.checkpoint_every}"
+        " --features {params.features} --weights {params.weights} 2> {log}"
 
 
 for job, (models, schemes) in SATELLITE.fitting_jobs().items():

@@ -248,6 +248,7 @@ def test_bad_soundings_are_refused(raw: Path, tmp_path: Path) -> None:
     balloon(folder / "a.csv", START + 9000 * HOUR, 3.0)
     with pytest.raises(InputError, match=r"none of 1, .* is within 1 h of an image"):
         run(raw, out)
+    assert not (out / "images.zarr").exists()
     balloon(folder / "a.csv", START, 3.0, latitude=10)
     with pytest.raises(InputError, match="the station at 10 °N, 3 °E is outside the images"):
         run(raw, out)

@@ -262,11 +262,10 @@ class Satellite(Study):
             return self.fitted(dataset, scheme)
         return [*self.fitted(dataset, scheme), "latent", f"latent_{ALL_IMAGES}"]
 
-    def encoding_jobs(self) -> dict[str, list[str]]:
-        """Return by job its encoders: those in closed form together, every network alone."""
-        closed = [name for name in self.encoders if name in get_args(ClosedForm)]
-        jobs = {"closed_form": closed} if closed else {}
-        return jobs | {name: [name] for name in self.encoders if name not in closed}
+    @property
+    def networks(self) -> list[str]:
+        """The encoders that are trained."""
+        return [name for name in self.encoders if name in get_args(Autoencoder)]
 
     def fitting_jobs(self) -> dict[str, tuple[list[str], list[str]]]:
         """Return by job its models and the schemes under which it fits them."""

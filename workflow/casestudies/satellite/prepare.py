@@ -488,9 +488,13 @@ def prepare(*, kind: str, raw: list[Path], options: str = "{}", images: Path, ou
         around = tuple(slice(k - WITHHELD, k + WITHHELD + 1) for k in station)
         frames = write_images(recipe.read, images, around if recipe.city else None)
     series = Images(images)
-    table, soundings = assemble(
-        series.times, labels, recipe.tolerance, recipe.logarithm, recipe.states
-    )
+    try:
+        table, soundings = assemble(
+            series.times, labels, recipe.tolerance, recipe.logarithm, recipe.states
+        )
+    except InputError:
+        shutil.rmtree(images)  # a series without labels is no data set
+        raise
     about = {
         "long_name": labels.long_name,
         "units": labels.units,
