@@ -10,7 +10,7 @@
 #   {dataset}/curves/{model}.parquet, label_curves.csv    skill against the number of labels
 #   {dataset}/overfitting.parquet                         raw images of growing resolution
 #   {dataset}/model/                                      for new images
-#   {dataset}/figures/…, finding.txt, figures/skill.svg   for the report
+#   {dataset}/{figures/…,finding.txt}, figures/skill.svg, finding.txt      for the report
 #
 # Snakemake knows folders by their date alone, which a copy changes. So images.zarr is `ancient`, and
 # what has to be made anew is told by prepared.parquet, which holds a digest of the images.
@@ -35,6 +35,7 @@ rule satellite:
         expand("results/satellite/{dataset}/figures/scores.svg", dataset=SATELLITE.datasets),
         expand("results/satellite/{dataset}/model/model.json", dataset=SATELLITE.datasets),
         "results/satellite/figures/skill.svg",
+        "results/satellite/finding.txt",
     localrule: True
 
 
@@ -506,11 +507,17 @@ rule compare_satellite:
         ),
         code=code("satellite.compare"),
     output:
-        report(
+        figure=report(
             "results/satellite/figures/skill.svg",
             caption="../report/satellite/skill.rst",
             category="Satellite",
             labels={"data set": "all", "figure": "skill over season and hour"},
+        ),
+        finding=report(
+            "results/satellite/finding.txt",
+            caption="../report/satellite/findings.rst",
+            category="Satellite",
+            labels={"data set": "all", "figure": "finding, in words"},
         ),
     log:
         "logs/satellite/compare.log",
@@ -526,7 +533,8 @@ rule compare_satellite:
     params:
         scheme=SATELLITE_CURVES,
     message:
-        "Draw the skill on all data sets"
+        "Draw and tell the skill on all data sets"
     shell:
         "python -m casestudies.satellite.compare --scores {input.scores}"
-        " --comparisons {input.comparisons} --scheme {params.scheme} --output {output} 2> {log}"
+        " --comparisons {input.comparisons} --scheme {params.scheme} --text {output.finding}"
+        " --output {output.figure} 2> {log}"
