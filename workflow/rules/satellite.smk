@@ -24,7 +24,8 @@ SATELLITE_CURVES = SATELLITE.label_curves.scheme
 SATELLITE_FIGURES = [
     name
     for name, needed in satellite_package.FIGURES.items()
-    if needed <= {*SATELLITE.baselines, *SATELLITE.encoders}
+    if needed
+    <= {*SATELLITE.baselines, *SATELLITE.encoders, *(["network"] if SATELLITE.networks else [])}
 ]
 
 

@@ -31,6 +31,9 @@ PAIRS = {
 }
 """The published data sets that images and labels are taken from."""
 
+MANY_YEARS = ("melbourne-total-ozone", "melbourne-upper-tropospheric-ozone")
+"""Those from which a year can be left out: with a third, the inner folds too are by year."""
+
 ALL_IMAGES = "all_images"
 """The scope of an encoder that sees every image, also those of the test period, but no label."""
 
@@ -185,7 +188,7 @@ class LocalImages(LocalDataSet):
     options: Options
     """The readers and their options, and the layer of the atmosphere."""
     several_years: bool = False
-    """Whether to leave out whole years."""
+    """Whether to leave out whole years, of which there must be three at least."""
 
 
 class Satellite(Study):
@@ -210,7 +213,8 @@ class Satellite(Study):
         min_length=1,
     )
     """Cross-validation schemes, by name; those that leave out years serve only data sets of
-    several. random shows what overlooking the autocorrelation would flatter, and is no finding."""
+    three or more. random shows what overlooking the autocorrelation would flatter, and is no
+    finding."""
     baselines: list[Baseline] = list(get_args(Baseline))
     """Models without an encoder; oracle, the true states, is for simulated data alone."""
     encoders: list[ClosedForm | Autoencoder] = Field(
@@ -241,9 +245,9 @@ class Satellite(Study):
         return PAIRS.get(dataset) or (self.source(dataset),)
 
     def schemes_of(self, dataset: str) -> list[str]:
-        """Return the schemes that a data set allows: leaving out years takes several."""
+        """Return the schemes that a data set allows: leaving out years takes three at least."""
         own = self.local.get(dataset)
-        several = own.several_years if own else dataset in PAIRS
+        several = own.several_years if own else dataset in MANY_YEARS
         return [
             name for name, scheme in self.schemes.items() if several or "year" not in scheme.units
         ]
