@@ -77,7 +77,7 @@ def finding(tables: Mapping[str, pd.DataFrame], seasons: Mapping[str, float], sc
     wins = [name for name, row in latent.items() if row["lower"] > 0]
     told = f": {', '.join(wins)}" if wins else ""
     lines = [
-        f"With all labels, held out by {scheme}, the latent that the inner folds choose beats "
+        f"With all labels (scheme {scheme}), the latent that the inner folds choose beats "
         f"season and hour on {len(wins)} of {len(latent)} data sets{told}."
     ]
     for name, row in latent.items():
