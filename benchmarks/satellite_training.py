@@ -4,12 +4,18 @@ Run ``python benchmarks/satellite_training.py`` (some minutes on two cores; ``--
 GPU). Every case runs in a process of its own, so that its peak memory is its own. For the case's
 image size it writes a series of random smooth fields and prints, for the plain autoencoder,
 
+- seconds of a whole fit of one pass over the frames: their statistics, a training step for each
+  batch, and the latents by which the axes are ordered;
 - frames per second of training from frames in memory (resident), streamed from the store, and on
   one synthetic batch that is never loaded; and the first two over the third;
 - peak resident memory of the process (getrusage; on a GPU also the most that PyTorch took there);
 - the share of the roofline that the synthetic batch reaches: the time that operations and memory
   traffic would take at the device's peak, over the time taken. Give the device's peaks with
   ``--peak-tflops`` (of the precision used) and ``--peak-gbytes``; without them it is left out.
+
+Last come the exponents of cost: of a frame in training against its pixels, and of a whole pass
+against the number of frames, from the cases of one image size. On a CPU they are of processor time,
+which other work on the machine disturbs less than the clock.
 """
 
 import argparse
@@ -59,8 +65,11 @@ def frames_per_second(
     frames: np.ndarray,
     seconds: float,
     kind: str,
-) -> float:
-    """Train for some seconds and return the frames per second, the first pool not counted."""
+) -> tuple[float, float]:
+    """Train for some seconds; return frames per second, and the seconds that a frame costs.
+
+    The latter are of the processor, on a GPU of the clock. The first pool is not counted.
+    """
     where = encoder.where
     optimizer = make_optimizer(
         [*encoder.encoder.parameters(), *encoder.decoder.parameters()], 1e-3, 1e-2
@@ -80,7 +89,8 @@ def frames_per_second(
         _, pool, rows = next(found)
         only = Pool(pool.frames[rows], pool.raw[torch.from_numpy(rows).to(where)])
         found = ((step, only, np.arange(len(rows))) for step in range(10**9))
-    done, start = 0, None
+    spent = time.perf_counter if where.type == "cuda" else time.process_time
+    done, start, spent_before = 0, None, 0.0
     for step, pool, rows in found:
         rng = np.random.default_rng(step)
         loss, _ = encoder._losses(decode, pool, rows, hours, rng, None)
@@ -92,15 +102,17 @@ def frames_per_second(
         now = time.perf_counter()
         if start is None:
             if step >= 2:
-                start = now
+                start, spent_before = now, spent()
             continue
         done += len(rows)
         if now - start > seconds:
             break
     if where.type == "cuda":
         torch.cuda.synchronize()
+    cost = (spent() - spent_before) / done
+    rate = done / (time.perf_counter() - start)
     found.close()
-    return done / (time.perf_counter() - start)
+    return rate, cost
 
 
 def operations(encoder: Autoencoder, images: Images) -> tuple[float, float]:
@@ -135,19 +147,26 @@ def case(options: argparse.Namespace) -> dict[str, float]:
     where = find_device(options.device)
     set_threads(options.threads)
     images = Images(Path(options.series))
-    encoder = Autoencoder(batch=options.batch, steps=options.steps, memory_mb=options.memory_mb)
+    encoder = Autoencoder(batch=options.batch, memory_mb=options.memory_mb)
     frames = np.arange(images.shape[0])
     found: dict[str, float] = {}
     if options.case == "fit":
-        start = time.perf_counter()
+        encoder.settings["steps"] = -(-len(frames) // encoder._batch(images))
+        start, spent_before = time.perf_counter(), time.process_time()
         encoder.fit(images, frames, 0, device=where.type, threads=options.threads)
         found["seconds"] = time.perf_counter() - start
+        found["cost"] = (
+            found["seconds"] if where.type == "cuda" else time.process_time() - spent_before
+        )
+        found["steps"] = encoder.settings["steps"]
         found["last_loss"] = encoder.curves[-1]["training_loss"]
     else:
         encoder.where = where
         encoder.standardiser = Standardiser(np.zeros(CHANNELS, "f4"), np.ones(CHANNELS, "f4"))
         encoder._build(Geometry.of(*images.shape[1:]), encoder.settings["latent"], 0)
-        found["rate"] = frames_per_second(encoder, images, frames, options.seconds, options.case)
+        found["rate"], found["cost"] = frames_per_second(
+            encoder, images, frames, options.seconds, options.case
+        )
         found["flops"], found["bytes"] = operations(encoder, images)
     found["peak_gb"] = peak_gigabytes()
     if where.type == "cuda":
@@ -158,10 +177,15 @@ def case(options: argparse.Namespace) -> dict[str, float]:
 def run_case(name: str, series: Path, options: argparse.Namespace) -> dict[str, float]:
     """Run one case in a process of its own."""
     command = [sys.executable, __file__, "--case", name, "--series", str(series)]
-    for key in ("device", "threads", "batch", "steps", "seconds", "memory_mb"):
+    for key in ("device", "threads", "batch", "seconds", "memory_mb"):
         command += [f"--{key.replace('_', '-')}", str(getattr(options, key))]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def exponent(costs: dict[int, float]) -> float:
+    """Return the slope of the logarithm of cost on that of size."""
+    return float(np.polyfit(np.log(list(costs)), np.log(list(costs.values())), 1)[0])
 
 
 def main() -> None:
@@ -170,13 +194,12 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=24, help="of the whole fits")
     parser.add_argument("--seconds", type=float, default=5, help="of each measured training")
     parser.add_argument("--memory-mb", type=float, default=1000)
     parser.add_argument(
         "--series-of",
         nargs="+",
-        default=["48x2000", "48x4000", "250x400", "500x100", "1000x40", "2000x12"],
+        default=["48x1000", "48x2000", "48x4000", "250x400", "500x100", "1000x40", "2000x12"],
         help="pixels along a side x frames",
     )
     parser.add_argument("--peak-tflops", type=float)
@@ -188,6 +211,8 @@ def main() -> None:
         print(json.dumps(case(options)))
         return
     print(describe(find_device(options.device)), f"{options.threads} threads")
+    pixels: dict[int, float] = {}
+    passes: dict[int, dict[int, float]] = {}
     for text in options.series_of:
         size, frames = map(int, text.split("x"))
         with tempfile.TemporaryDirectory() as folder:
@@ -202,7 +227,7 @@ def main() -> None:
             line += f" {name} {rate:.3g}/s ({rate / best:.2f}), {found[name]['peak_gb']:.2f} GB;"
         fit = found["fit"]
         line += (
-            f" fit of {options.steps} steps {fit['seconds']:.1f} s, {fit['peak_gb']:.2f} GB;"
+            f" fit of {fit['steps']} steps {fit['seconds']:.1f} s, {fit['peak_gb']:.2f} GB;"
             f" {found['synthetic']['flops'] / 1e9:.3g} GFLOP a frame"
         )
         if options.peak_tflops and options.peak_gbytes:
@@ -214,6 +239,13 @@ def main() -> None:
         if "peak_gpu_gb" in fit:
             line += f"; GPU memory {fit['peak_gpu_gb']:.1f} GB"
         print(line, flush=True)
+        pixels[size**2] = found["synthetic"]["cost"]
+        passes.setdefault(size, {})[frames] = fit["cost"]
+    if len(pixels) > 1:
+        print(f"cost of a frame in training ~ pixels^{exponent(pixels):.2f}")
+    for size, costs in passes.items():
+        if len(costs) > 1:
+            print(f"cost of a pass at {size}x{size} ~ frames^{exponent(costs):.2f}")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@ import json
 import pytest
 import yaml
 
-from casestudies.config import Config, job_seed, load
+from casestudies.config import Config, load
 from casestudies.config.__main__ import write
 from casestudies.errors import InputError
+from casestudies.seeds import job_seed
 from tests.conftest import ROOT
 
 
@@ -33,6 +34,12 @@ def test_overlays_are_valid_by_schema_and_models(name):
     load(merged)
 
 
+def local(**options) -> dict:
+    """A satellite data set of one's own, with the name of a scheme."""
+    own = {"path": ".", "options": options} if options else {"path": "."}
+    return {"satellite": {"local": {"blocked": own}}}
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -58,6 +65,19 @@ def test_overlays_are_valid_by_schema_and_models(name):
         (
             {"glacier": {"local": {"mine": {"path": "nowhere"}}}},
             "mine.path: nowhere is not a folder",
+        ),
+        (local(), "satellite.local.blocked.options: required, but missing"),
+        (
+            local(images={"reader": "grid"}, soundings={"reader": "woudk", "layer": "total"}),
+            "satellite.local.blocked.options.soundings.reader: 'woudk' is not valid; did you mean",
+        ),
+        (
+            local(images={"reader": "grid", "chanels": []}),
+            "satellite.local.blocked.options.images.chanels: unknown key; did you mean 'channels'?",
+        ),
+        (
+            local(images={"reader": "tropomi", "qa": 2}),
+            "satellite.local.blocked.options.images.qa: input should be less than or equal to 1",
         ),
     ],
 )

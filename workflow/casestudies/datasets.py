@@ -284,7 +284,7 @@ _ALL = (
         name="melbourne-ozonesondes",
         title="456 ozone soundings of Melbourne, 2004–2013, from the World Ozone and Ultraviolet "
         "Radiation Data Centre (WOUDC)",
-        licence="WOUDC data policy",
+        licence="free with acknowledgement of the agency and of WOUDC",
         citation="Greenslade et al. (2017), Atmos. Chem. Phys. 17, 10269–10290, "
         "https://doi.org/10.5194/acp-17-10269-2017",
         reader="woudc",
@@ -334,7 +334,7 @@ _ALL = (
     DataSet(
         name="mauna-loa-ozone",
         title="Hourly surface ozone at Mauna Loa, 3397 m, 2013 and 2014, from EBAS",
-        licence="EBAS data policy",
+        licence="free with acknowledgement of NOAA and of EBAS",
         citation="McClure-Begley et al. (2014), NOAA, https://doi.org/10.7289/V57P8WBF",
         reader="ames",
         files=(

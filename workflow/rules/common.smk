@@ -13,11 +13,12 @@ if package_home.is_dir():
     sys.path.insert(0, str(package_home))
 
 import casestudies
-from casestudies.config import job_seed, load
+from casestudies.config import load
 from casestudies.config.lecture import EXPERIMENTS
 from casestudies.config.satellite import ALL_IMAGES, SCENARIOS
 from casestudies.datasets import DATASETS
 from casestudies.errors import InputError
+from casestudies.seeds import job_seed
 from casestudies.sources import sources
 from snakemake.exceptions import WorkflowError
 
@@ -38,7 +39,7 @@ TASKS = {name: section.task for name, section in STUDIES.items()}
 TITLES = {name: section.title for name, section in STUDIES.items()}
 
 SUFFIX = f"_{ALL_IMAGES}"
-BULKY = [name for name, one in DATASETS.items() if len(one.files) > 50]
+BULKY = [name for name, one in DATASETS.items() if len(one.files) > 20]
 
 
 wildcard_constraints:
@@ -122,13 +123,22 @@ def satellite_raw(dataset):
     return [path for source in CONFIG.satellite.sources(dataset) for path in downloads(source)]
 
 
-def satellite_features(dataset, scheme, model):
-    """The latents that a model rests on, if any."""
-    encoder = model.removesuffix(SUFFIX)
-    if encoder not in CONFIG.satellite.encoders:
-        return []
-    scope = scheme if encoder == model else ALL_IMAGES
-    return f"results/satellite/{dataset}/features/{scope}/{encoder}.parquet"
+def satellite_files(folder, names, ending):
+    """The files that one job writes for several models of a data set."""
+    return [f"results/satellite/{{dataset}}/{folder}/{name}{ending}" for name in names]
+
+
+def satellite_features(models, scheme):
+    """The latents that models of a scheme rest on, in the order of the models."""
+    scopes = {
+        **{name: (scheme, name) for name in CONFIG.satellite.encoders},
+        **{f"{name}{SUFFIX}": (ALL_IMAGES, name) for name in CONFIG.satellite.encoders},
+    }
+    return [
+        path
+        for scope, encoder in (scopes[name] for name in models if name in scopes)
+        for path in satellite_files(f"features/{scope}", [encoder], ".parquet")
+    ]
 
 
 def satellite_encoded(dataset, part):
@@ -142,12 +152,6 @@ def satellite_encoded(dataset, part):
         scope=[CONFIG.satellite.label_curves.scheme, ALL_IMAGES],
         encoder=CONFIG.satellite.encoders,
     )
-
-
-def satellite_members(model):
-    """The models among which a choice is made: encoders of its own scope."""
-    suffix = model.removeprefix("latent")
-    return [f"{name}{suffix}" for name in CONFIG.satellite.encoders]
 
 
 def wind_terrains(dataset):
@@ -207,9 +211,9 @@ def lecture_trained(run):
             tables += predictions(study, dataset)
     for dataset in CONFIG.satellite.datasets:
         for scheme in CONFIG.satellite.schemes_of(dataset):
-            for model in CONFIG.satellite.predictors(dataset, scheme):
-                tables.append(satellite_features(dataset, scheme, model))
-    return sorted({table for table in tables if table})
+            models = CONFIG.satellite.predictors(dataset, scheme)
+            tables += expand(satellite_features(models, scheme), dataset=dataset)
+    return sorted(set(tables))
 
 
 def report_command():

@@ -10,7 +10,7 @@
 #   {dataset}/curves/{model}.parquet, label_curves.csv    skill against the number of labels
 #   {dataset}/overfitting.parquet                         raw images of growing resolution
 #   {dataset}/model/                                      for new images
-#   {dataset}/figures/…, finding.txt, figures/skill.svg   for the report
+#   {dataset}/{figures/…,finding.txt}, figures/skill.svg, finding.txt      for the report
 #
 # Snakemake knows folders by their date alone, which a copy changes. So images.zarr is `ancient`, and
 # what has to be made anew is told by prepared.parquet, which holds a digest of the images.
@@ -18,15 +18,14 @@
 # A scope is what an encoder has seen: without the test periods of a scheme, or all_images.
 
 import casestudies.satellite as satellite_package
-from casestudies.config.satellite import Autoencoder
-from typing import get_args
 
 SATELLITE = CONFIG.satellite
 SATELLITE_CURVES = SATELLITE.label_curves.scheme
 SATELLITE_FIGURES = [
     name
     for name, needed in satellite_package.FIGURES.items()
-    if needed <= {*SATELLITE.baselines, *SATELLITE.encoders}
+    if needed
+    <= {*SATELLITE.baselines, *SATELLITE.encoders, *(["network"] if SATELLITE.networks else [])}
 ]
 
 
@@ -37,6 +36,7 @@ rule satellite:
         expand("results/satellite/{dataset}/figures/scores.svg", dataset=SATELLITE.datasets),
         expand("results/satellite/{dataset}/model/model.json", dataset=SATELLITE.datasets),
         "results/satellite/figures/skill.svg",
+        "results/satellite/finding.txt",
     localrule: True
 
 
@@ -106,10 +106,10 @@ rule prepare_satellite:
             if wildcards.dataset in SATELLITE.local
             else "simulated" if wildcards.dataset in SCENARIOS else wildcards.dataset
         ),
-        options=lambda wildcards: json.dumps(
-            SATELLITE.local[wildcards.dataset].options
+        options=lambda wildcards: (
+            SATELLITE.local[wildcards.dataset].options.model_dump_json(exclude_unset=True)
             if wildcards.dataset in SATELLITE.local
-            else {}
+            else "{}"
         ),
     message:
         "Prepare {wildcards.dataset}: images and labels"
@@ -128,99 +128,104 @@ rule encode_satellite:
             else f"results/satellite/{wildcards.dataset}/splits/{wildcards.scope}.parquet"
         ),
         code=sorted(
-            {*code("satellite.encode"), *code("satellite.encoders"), *code("satellite.networks")}
+            {
+                *code("satellite.encode"),
+                *code("satellite.encoders"),
+                *code("satellite.networks"),
+            }
         ),
     output:
-        features="results/satellite/{dataset}/features/{scope}/{encoder}.parquet",
-        weights="results/satellite/{dataset}/encoders/{scope}/{encoder}.safetensors",
-        curves="results/satellite/{dataset}/features/{scope}/{encoder}_curves.parquet",
+        features=satellite_files("features/{scope}", SATELLITE.encoders, ".parquet"),
+        weights=satellite_files("encoders/{scope}", SATELLITE.encoders, ".safetensors"),
+        curves=satellite_files("features/{scope}", SATELLITE.encoders, "_curves.parquet"),
     log:
-        "logs/satellite/{dataset}/encode_{scope}_{encoder}.log",
+        "logs/satellite/{dataset}/encode_{scope}.log",
     benchmark:
-        "logs/satellite/{dataset}/encode_{scope}_{encoder}.tsv"
+        "logs/satellite/{dataset}/encode_{scope}.tsv"
     wildcard_constraints:
         scope="|".join([*SATELLITE.schemes, ALL_IMAGES]),
-        encoder="|".join(SATELLITE.encoders),
     conda:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
         mem_mb=4000,
         runtime=480,
-        gpu=lambda wildcards: (
-            CONFIG.training.gpu if wildcards.encoder in get_args(Autoencoder) else 0
-        ),
+        gpu=CONFIG.training.gpu if SATELLITE.networks else 0,
     params:
+        encoders=SATELLITE.encoders,
         splits=lambda wildcards, input: ["--splits", input.splits] if input.splits else [],
         gap=lambda wildcards: (
             0 if wildcards.scope == ALL_IMAGES else SATELLITE.gap(wildcards.scope)
         ),
-        settings=lambda wildcards: json.dumps(SATELLITE.settings(wildcards.encoder)),
+        settings=json.dumps({name: SATELLITE.settings(name) for name in SATELLITE.encoders}),
         training=CONFIG.training,
-        checkpoint=lambda wildcards, output: f"{output.weights}.checkpoints",
-        seed=lambda wildcards: seed(
-            "satellite", "encode", wildcards.dataset, wildcards.scope, wildcards.encoder
-        ),
+        features=lambda wildcards, output: os.path.dirname(output.features[0]),
+        weights=lambda wildcards, output: os.path.dirname(output.weights[0]),
+        checkpoint="results/satellite/{dataset}/encoders/{scope}/checkpoints",
+        seed=lambda wildcards: seed("satellite", "encode", wildcards.dataset, wildcards.scope),
     message:
-        "Encode the images of {wildcards.dataset} by {wildcards.encoder}, {wildcards.scope}"
+        "Encode the images of {wildcards.dataset}, {wildcards.scope}: {params.encoders}"
     shell:
-        "OMP_NUM_THREADS={threads} python -m casestudies.satellite.encode --images {input.images}"
-        " --prepared {input.prepared} {params.splits} --gap {params.gap}"
-        " --encoder {wildcards.encoder} --settings {params.settings:q} --seed {params.seed}"
-        " --threads {threads} --device {params.training.device}"
+        "OMP_NUM_THREADS={threads} python -m casestudies.satellite.encode"
+        " --images {input.images} --prepared {input.prepared} {params.splits}"
+        " --gap {params.gap} --encoders {params.encoders} --settings {params.settings:q}"
+        " --seed {params.seed} --threads {threads} --device {params.training.device}"
         " --country {params.training.country} --checkpoint {params.checkpoint}"
-        " --checkpoint-every {params.training.checkpoint_every} --output {output.features}"
-        " --weights {output.weights} --curves {output.curves} 2> {log}"
+        " --checkpoint-every {params.training.checkpoint_every}"
+        " --features {params.features} --weights {params.weights} 2> {log}"
 
 
-rule fit_satellite:
-    input:
-        images=ancient("results/satellite/{dataset}/images.zarr"),
-        prepared="results/satellite/{dataset}/prepared.parquet",
-        splits="results/satellite/{dataset}/splits/{scheme}.parquet",
-        features=lambda wildcards: satellite_features(
-            wildcards.dataset, wildcards.scheme, wildcards.model
-        ),
-        code=code("satellite.fit"),
-    output:
-        predictions="results/satellite/{dataset}/predictions/{scheme}/{model}.parquet",
-        inner="results/satellite/{dataset}/inner/{scheme}/{model}.parquet",
-        choices="results/satellite/{dataset}/choices/{scheme}/{model}.parquet",
-    log:
-        "logs/satellite/{dataset}/fit_{scheme}_{model}.log",
-    benchmark:
-        "logs/satellite/{dataset}/fit_{scheme}_{model}.tsv"
-    wildcard_constraints:
-        model="|".join(
-            [
-                *SATELLITE.baselines,
-                *(f"{name}({SUFFIX})?" for name in SATELLITE.encoders),
-            ]
-        ),
-    conda:
-        "../../envs/studies.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-        gpu=0,
-    params:
-        features=lambda wildcards, input: (["--features", input.features] if input.features else []),
-        heads=SATELLITE.heads,
-        latent_sizes=SATELLITE.latent_sizes,
-        units=lambda wildcards: SATELLITE.schemes[wildcards.scheme].units,
-        coverage=CONFIG.scores.coverage,
-        seed=lambda wildcards: seed(
-            "satellite", "fit", wildcards.dataset, wildcards.scheme, wildcards.model
-        ),
-    message:
-        "Fit {wildcards.model} on {wildcards.dataset} by {wildcards.scheme}"
-    shell:
-        "OMP_NUM_THREADS={threads} python -m casestudies.satellite.fit --images {input.images}"
-        " --prepared {input.prepared} --splits {input.splits} {params.features}"
-        " --model {wildcards.model} --heads {params.heads} --latent-sizes {params.latent_sizes}"
-        " --units {params.units} --coverage {params.coverage} --seed {params.seed}"
-        " --output {output.predictions} --inner {output.inner} --choices {output.choices} 2> {log}"
+for job, (models, schemes) in SATELLITE.fitting_jobs().items():
+
+    rule:
+        name:
+            f"fit_satellite_{job}"
+        input:
+            images=ancient("results/satellite/{dataset}/images.zarr"),
+            prepared="results/satellite/{dataset}/prepared.parquet",
+            splits="results/satellite/{dataset}/splits/{scheme}.parquet",
+            features=satellite_features(models, "{scheme}"),
+            code=code("satellite.fit"),
+        output:
+            predictions=satellite_files("predictions/{scheme}", models, ".parquet"),
+            inner=satellite_files("inner/{scheme}", models, ".parquet"),
+            choices=satellite_files("choices/{scheme}", models, ".parquet"),
+        log:
+            f"logs/satellite/{{dataset}}/fit_{{scheme}}_{job}.log",
+        benchmark:
+            f"logs/satellite/{{dataset}}/fit_{{scheme}}_{job}.tsv"
+        wildcard_constraints:
+            scheme="|".join(schemes),
+        conda:
+            "../../envs/studies.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=240,
+            gpu=0,
+        params:
+            features=lambda wildcards, input: (
+                ["--features", *input.features] if input.features else []
+            ),
+            models=models,
+            heads=SATELLITE.heads,
+            latent_sizes=SATELLITE.latent_sizes,
+            units=lambda wildcards: SATELLITE.schemes[wildcards.scheme].units,
+            coverage=CONFIG.scores.coverage,
+            predictions=lambda wildcards, output: os.path.dirname(output.predictions[0]),
+            inner=lambda wildcards, output: os.path.dirname(output.inner[0]),
+            choices=lambda wildcards, output: os.path.dirname(output.choices[0]),
+            seed=lambda wildcards: seed("satellite", "fit", wildcards.dataset, wildcards.scheme),
+        message:
+            "Fit models on {wildcards.dataset} by {wildcards.scheme}: {params.models}"
+        shell:
+            "OMP_NUM_THREADS={threads} python -m casestudies.satellite.fit --images {input.images}"
+            " --prepared {input.prepared} --splits {input.splits} {params.features}"
+            " --models {params.models} --heads {params.heads}"
+            " --latent-sizes {params.latent_sizes} --units {params.units}"
+            " --coverage {params.coverage} --seed {params.seed}"
+            " --predictions {params.predictions} --inner {params.inner}"
+            " --choices {params.choices} 2> {log}"
 
 
 rule train_satellite:
@@ -268,91 +273,52 @@ rule train_satellite:
         " --inner {output.inner} --choices {output.choices} --curves {output.curves} 2> {log}"
 
 
-rule combine_satellite:
-    input:
-        prepared="results/satellite/{dataset}/prepared.parquet",
-        predictions=lambda wildcards: expand(
-            "results/satellite/{dataset}/predictions/{scheme}/{model}.parquet",
-            dataset=wildcards.dataset,
-            scheme=wildcards.scheme,
-            model=satellite_members(wildcards.model),
-        ),
-        inner=lambda wildcards: expand(
-            "results/satellite/{dataset}/inner/{scheme}/{model}.parquet",
-            dataset=wildcards.dataset,
-            scheme=wildcards.scheme,
-            model=satellite_members(wildcards.model),
-        ),
-        code=code("evaluation.combine"),
-    output:
-        predictions="results/satellite/{dataset}/predictions/{scheme}/{model}.parquet",
-        inner="results/satellite/{dataset}/inner/{scheme}/{model}.parquet",
-        weights="results/satellite/{dataset}/weights/{scheme}/{model}.parquet",
-    log:
-        "logs/satellite/{dataset}/combine_{scheme}_{model}.log",
-    benchmark:
-        "logs/satellite/{dataset}/combine_{scheme}_{model}.tsv"
-    wildcard_constraints:
-        model=f"latent({SUFFIX})?",
-    conda:
-        "../../envs/studies.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
-    params:
-        units=lambda wildcards: SATELLITE.schemes[wildcards.scheme].units,
-        coverage=CONFIG.scores.coverage,
-    message:
-        "Choose an encoder for {wildcards.dataset} by {wildcards.scheme}: {wildcards.model}"
-    shell:
-        "python -m casestudies.evaluation.combine --samples {input.prepared}"
-        " --predictions {input.predictions} --inner-predictions {input.inner}"
-        " --method chosen --units {params.units} --coverage {params.coverage}"
-        " --output {output.predictions} --inner {output.inner} --weights {output.weights} 2> {log}"
+for job, models in SATELLITE.curve_jobs().items():
 
-
-rule curve_satellite:
-    input:
-        images=ancient("results/satellite/{dataset}/images.zarr"),
-        prepared="results/satellite/{dataset}/prepared.parquet",
-        splits=f"results/satellite/{{dataset}}/splits/{SATELLITE_CURVES}.parquet",
-        features=lambda wildcards: satellite_features(
-            wildcards.dataset, SATELLITE_CURVES, wildcards.model
-        ),
-        code=code("satellite.curve"),
-    output:
-        "results/satellite/{dataset}/curves/{model}.parquet",
-    log:
-        "logs/satellite/{dataset}/curve_{model}.log",
-    benchmark:
-        "logs/satellite/{dataset}/curve_{model}.tsv"
-    conda:
-        "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
-    threads: CONFIG.training.threads
-    resources:
-        mem_mb=2000,
-        runtime=240,
-        gpu=lambda wildcards: CONFIG.training.gpu if wildcards.model == "cnn" else 0,
-    params:
-        features=lambda wildcards, input: (["--features", input.features] if input.features else []),
-        heads=SATELLITE.heads,
-        latent_sizes=SATELLITE.latent_sizes,
-        labels=SATELLITE.label_curves.labels,
-        draws=SATELLITE.label_curves.draws,
-        settings=as_json(SATELLITE.cnn),
-        device=CONFIG.training.device,
-        seed=lambda wildcards: seed("satellite", "curve", wildcards.dataset),
-    message:
-        "Fit {wildcards.model} on few labels of {wildcards.dataset}"
-    shell:
-        "OMP_NUM_THREADS={threads} python -m casestudies.satellite.curve --images {input.images}"
-        " --prepared {input.prepared} --splits {input.splits} {params.features}"
-        " --model {wildcards.model} --heads {params.heads} --latent-sizes {params.latent_sizes}"
-        " --labels {params.labels} --draws {params.draws} --settings {params.settings:q}"
-        " --device {params.device} --threads {threads} --seed {params.seed} --output {output}"
-        " 2> {log}"
+    rule:
+        name:
+            f"curve_satellite_{job}"
+        input:
+            images=ancient("results/satellite/{dataset}/images.zarr"),
+            prepared="results/satellite/{dataset}/prepared.parquet",
+            splits=f"results/satellite/{{dataset}}/splits/{SATELLITE_CURVES}.parquet",
+            features=satellite_features(models, SATELLITE_CURVES),
+            code=code("satellite.curve"),
+        output:
+            satellite_files("curves", models, ".parquet"),
+        log:
+            f"logs/satellite/{{dataset}}/curve_{job}.log",
+        benchmark:
+            f"logs/satellite/{{dataset}}/curve_{job}.tsv"
+        conda:
+            "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
+        threads: CONFIG.training.threads
+        resources:
+            mem_mb=2000,
+            runtime=240,
+            gpu=CONFIG.training.gpu if job == "cnn" else 0,
+        params:
+            features=lambda wildcards, input: (
+                ["--features", *input.features] if input.features else []
+            ),
+            models=models,
+            heads=SATELLITE.heads,
+            latent_sizes=SATELLITE.latent_sizes,
+            labels=SATELLITE.label_curves.labels,
+            draws=SATELLITE.label_curves.draws,
+            settings=as_json(SATELLITE.cnn),
+            device=CONFIG.training.device,
+            output=lambda wildcards, output: os.path.dirname(output[0]),
+            seed=lambda wildcards: seed("satellite", "curve", wildcards.dataset),
+        message:
+            "Fit models on few labels of {wildcards.dataset}: {params.models}"
+        shell:
+            "OMP_NUM_THREADS={threads} python -m casestudies.satellite.curve"
+            " --images {input.images} --prepared {input.prepared} --splits {input.splits}"
+            " {params.features} --models {params.models} --heads {params.heads}"
+            " --latent-sizes {params.latent_sizes} --labels {params.labels}"
+            " --draws {params.draws} --settings {params.settings:q} --device {params.device}"
+            " --threads {threads} --seed {params.seed} --output {params.output} 2> {log}"
 
 
 rule overfit_satellite:
@@ -542,11 +508,17 @@ rule compare_satellite:
         ),
         code=code("satellite.compare"),
     output:
-        report(
+        figure=report(
             "results/satellite/figures/skill.svg",
             caption="../report/satellite/skill.rst",
             category="Satellite",
             labels={"data set": "all", "figure": "skill over season and hour"},
+        ),
+        finding=report(
+            "results/satellite/finding.txt",
+            caption="../report/satellite/findings.rst",
+            category="Satellite",
+            labels={"data set": "all", "figure": "finding, in words"},
         ),
     log:
         "logs/satellite/compare.log",
@@ -562,7 +534,8 @@ rule compare_satellite:
     params:
         scheme=SATELLITE_CURVES,
     message:
-        "Draw the skill on all data sets"
+        "Draw and tell the skill on all data sets"
     shell:
         "python -m casestudies.satellite.compare --scores {input.scores}"
-        " --comparisons {input.comparisons} --scheme {params.scheme} --output {output} 2> {log}"
+        " --comparisons {input.comparisons} --scheme {params.scheme} --text {output.finding}"
+        " --output {output.figure} 2> {log}"

@@ -147,6 +147,9 @@ def test_bad_input_is_explained(tmp_path):
     one = frame.assign(glacier="g0")
     with pytest.raises(InputError, match="0 training"):
         make_folds(one, "balance", SCHEMES["logo"], 1)
+    two = frame.assign(glacier=np.where(frame["glacier"] == "g0", "g0", "g1"))
+    with pytest.raises(InputError, match="fold 0 leaves too few groups"):
+        make_folds(two, "balance", SCHEMES["logo"], 1)
     classes = frame.assign(balance=(np.arange(len(frame)) < 2).astype(float))
     with pytest.raises(InputError, match="a class of 'balance' has 2"):
         make_folds(classes, "balance", RepeatedKFold(), 1)

@@ -23,11 +23,8 @@ def study(tmp_path_factory) -> Path:
 
 
 def test_curves_hold_every_draw_and_the_same_for_all_models(study, tmp_path):
-    tables = {}
-    for model in ("mean", "some"):
-        path = tmp_path / f"{model}.parquet"
-        curve(**given(study, model), labels=[10, 25, 1000], draws=2, output=path)
-        tables[model] = read_table(path)
+    curve(**given(study, "mean", "some"), labels=[10, 25, 1000], draws=2, output=tmp_path)
+    tables = {model: read_table(tmp_path / f"{model}.parquet") for model in ("mean", "some")}
     keys = ["labels", "draw", "fold", "sample", "observed"]
     pd.testing.assert_frame_equal(
         *(table[keys].sort_values(keys[:4], ignore_index=True) for table in tables.values())
@@ -41,12 +38,14 @@ def test_curves_hold_every_draw_and_the_same_for_all_models(study, tmp_path):
 
 
 def test_the_end_to_end_network_is_on_the_same_draws(study, tmp_path):
-    tables = {}
-    for model in ("mean", "cnn"):
-        path = tmp_path / f"{model}.parquet"
-        settings = '{"steps": 10, "width": 4}'
-        curve(**given(study, model), labels=[10], draws=1, settings=settings, output=path)
-        tables[model] = read_table(path).sort_values(["fold", "sample"], ignore_index=True)
+    settings = '{"steps": 10, "width": 4}'
+    curve(**given(study, "mean", "cnn"), labels=[10], draws=1, settings=settings, output=tmp_path)
+    tables = {
+        model: read_table(tmp_path / f"{model}.parquet").sort_values(
+            ["fold", "sample"], ignore_index=True
+        )
+        for model in ("mean", "cnn")
+    }
     same = ["labels", "draw", "fold", "sample", "observed"]
     pd.testing.assert_frame_equal(tables["mean"][same], tables["cnn"][same])
     assert tables["cnn"].notna().all(axis=None)
@@ -73,7 +72,7 @@ def test_draws_are_of_the_training_labels_and_inner_folds_of_the_draw(study):
 
 def test_a_curve_without_enough_labels_is_refused(study, tmp_path):
     with pytest.raises(InputError, match="no fold has 500 labels"):
-        curve(**given(study, "mean"), labels=[500], output=tmp_path / "x.parquet")
+        curve(**given(study, "mean"), labels=[500], output=tmp_path / "x")
 
 
 # Overfitting ----------------------------------------------------------------------------------

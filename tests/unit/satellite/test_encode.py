@@ -45,20 +45,20 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def run(inputs: dict[str, Path], output: Path, **changes) -> dict[str, Path]:
-    files = {
-        "output": output / "pca.parquet",
+    settings = {"encoders": ["pca"], "settings": '{"pca": {"latent": 4}}', "seed": 1}
+    folders = {"features": output, "weights": output, "checkpoint": output / "checkpoint"}
+    encode(**{**inputs, **settings, **folders, **changes})
+    return {
+        "features": output / "pca.parquet",
         "weights": output / "pca.safetensors",
         "curves": output / "pca_curves.parquet",
     }
-    settings = {"encoder": "pca", "settings": '{"latent": 4}', "seed": 1}
-    encode(**{**inputs, **settings, "checkpoint": output / "checkpoint", **files, **changes})
-    return files
 
 
 def test_one_encoder_a_fold(inputs: dict[str, Path], tmp_path: Path):
     splits = inputs["images"].with_name("splits.parquet")
     files = run(inputs, tmp_path, splits=splits, gap=2.0)
-    table = read_table(files["output"])
+    table = read_table(files["features"])
     assert list(table) == ["fold", "frame", "z0", "z1", "z2", "z3"]
     assert len(table) == 3 * COUNT
     images = Images(inputs["images"])
@@ -66,7 +66,7 @@ def test_one_encoder_a_fold(inputs: dict[str, Path], tmp_path: Path):
         np.testing.assert_array_equal(part["frame"], np.arange(COUNT))
         latents = load_encoder(files["weights"], fold).transform(images, np.arange(COUNT))
         np.testing.assert_array_equal(part.iloc[:, 2:].to_numpy(), latents)
-    metadata = read_metadata(files["output"])
+    metadata = read_metadata(files["features"])
     # Days 10.5 to 19.5 are the middle block; two days either side are out too.
     assert metadata["trained_on"]["1"]["frames"] == COUNT - (4 * 13 + 1)
     assert metadata["trained_on"]["0"]["last"] == "2020-01-30T18:00:00"
@@ -78,11 +78,20 @@ def test_one_encoder_a_fold(inputs: dict[str, Path], tmp_path: Path):
     assert curves.empty
 
 
+def test_several_encoders_are_as_each_alone(inputs: dict[str, Path], tmp_path: Path):
+    alone = run(inputs, tmp_path / "alone")
+    both = run(inputs, tmp_path / "both", encoders=["slow_features", "pca"])
+    for name, path in alone.items():
+        assert path.read_bytes() == both[name].read_bytes() or name == "features"
+    pd.testing.assert_frame_equal(read_table(alone["features"]), read_table(both["features"]))
+    assert read_metadata(tmp_path / "both/slow_features.parquet")["settings"]["latent"] == 32
+
+
 def test_all_images(inputs: dict[str, Path], tmp_path: Path):
     files = run(inputs, tmp_path / "first")
-    table = read_table(files["output"])
+    table = read_table(files["features"])
     assert (table["fold"] == -1).all()
-    assert read_metadata(files["output"])["trained_on"]["-1"]["frames"] == COUNT
+    assert read_metadata(files["features"])["trained_on"]["-1"]["frames"] == COUNT
     again = run(inputs, tmp_path / "second")
     assert files["weights"].read_bytes() == again["weights"].read_bytes()
     with safe_open(files["weights"], framework="np") as file:
@@ -94,10 +103,11 @@ def test_all_images(inputs: dict[str, Path], tmp_path: Path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder": "pac"}, "unknown encoder 'pac'; did you mean 'pca'"),
-        ({"settings": '{"latents": 4}'}, "unexpected keyword argument 'latents'"),
-        ({"settings": '{"latent": 0}'}, "latent is 0"),
-        ({"settings": "{"}, "satellite.encoders.pca"),
+        ({"encoders": ["pac"], "settings": "{}"}, "unknown encoder 'pac'; did you mean 'pca'"),
+        ({"settings": '{"pca": {"latents": 4}}'}, "unexpected keyword argument 'latents'"),
+        ({"settings": '{"pca": {"latent": 0}}'}, "latent is 0"),
+        ({"settings": '{"pcas": {}}'}, "did you mean 'pca'"),
+        ({"settings": "{"}, "not JSON"),
     ],
 )
 def test_wrong_settings(

@@ -19,10 +19,10 @@ def study(tmp_path_factory) -> Path:
     return make_study(tmp_path_factory.mktemp("study"))
 
 
-def run(folder: Path, model: str, to: Path) -> pd.DataFrame:
-    outputs = {name: to / f"{model}_{name}.parquet" for name in ("output", "inner", "choices")}
-    fit(**given(folder, model), units=["block"], **outputs)
-    return read_table(outputs["output"])
+def run(folder: Path, model: str, to: Path, *others: str, **changes) -> pd.DataFrame:
+    outputs = {name: to / name for name in ("predictions", "inner", "choices")}
+    fit(**{**given(folder, model, *others), "units": ["block"], **outputs, **changes})
+    return read_table(to / "predictions" / f"{model}.parquet")
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,30 @@ def test_every_model_is_fitted_and_has_intervals(study, tmp_path, model, least):
     assert (
         (table["lower"] < table["observed"]) & (table["observed"] < table["upper"])
     ).mean() > 0.7
-    facts = read_metadata(tmp_path / f"{model}_output.parquet")
+    facts = read_metadata(tmp_path / "predictions" / f"{model}.parquet")
     assert facts["model"] == model and facts["seconds"] >= 0
-    choices = read_table(tmp_path / f"{model}_choices.parquet")
+    choices = read_table(tmp_path / "choices" / f"{model}.parquet")
     assert (choices.groupby("fold")["chosen"].sum() == 1).all()
-    assert len(read_table(tmp_path / f"{model}_inner.parquet")) > DAYS
+    assert len(read_table(tmp_path / "inner" / f"{model}.parquet")) > DAYS
+
+
+def test_one_step_fits_several_models_as_if_each_were_alone_and_chooses_among_encoders(
+    study, tmp_path
+):
+    models = ("season", "some_all_images", "latent", "latent_all_images")
+    both = run(study, "some", tmp_path / "several", *models)
+    alone = run(study, "some", tmp_path / "alone")
+    pd.testing.assert_frame_equal(both, alone)
+    for choice, member in (("latent", "some"), ("latent_all_images", "some_all_images")):
+        folder = tmp_path / "several"
+        weights = read_table(folder / "choices" / f"{choice}.parquet")
+        assert set(weights["model"]) == {member} and (weights["weight"] == 1).all()
+        chosen, own = (
+            read_table(folder / "predictions" / f"{name}.parquet").sort_values("sample")
+            for name in (choice, member)
+        )
+        np.testing.assert_array_equal(chosen["predicted"], own["predicted"])
+        assert (folder / "inner" / f"{choice}.parquet").is_file()
 
 
 def test_the_same_seed_gives_the_same_numbers(study, tmp_path):
@@ -85,11 +104,14 @@ def test_a_test_label_has_no_part_in_its_prediction(study, tmp_path):
 def test_an_encoder_without_a_fold_is_refused(study, tmp_path):
     table = read_table(study / "some.parquet")
     write_table(table[table["fold"] != 2], tmp_path / "features.parquet")
-    outputs = {name: tmp_path / f"{name}.parquet" for name in ("output", "inner", "choices")}
-    arguments = {**given(study, "some"), "features": tmp_path / "features.parquet"}
     with pytest.raises(InputError, match="not fold 2 of the scheme"):
-        fit(**arguments, units=["block"], **outputs)
-    assert not outputs["output"].exists()
+        run(study, "some", tmp_path, features=[tmp_path / "features.parquet"])
+    assert not (tmp_path / "predictions").exists()
+
+
+def test_features_and_models_must_match(study, tmp_path):
+    with pytest.raises(InputError, match="0 files for 1 models that rest on an encoder"):
+        run(study, "some", tmp_path, features=[])
 
 
 @pytest.mark.parametrize(

@@ -170,21 +170,20 @@ def encode_images(folder, steps=4):
         seed=1,
         output=folder / "splits" / "blocked.parquet",
     )
-    for encoder, settings in (("pca", {}), (NETWORK, {"steps": steps, "width": 8})):
-        encode(
-            images=folder / "images.zarr",
-            prepared=folder / "prepared.parquet",
-            splits=folder / "splits" / "blocked.parquet",
-            gap=GAP,
-            encoder=encoder,
-            settings=json.dumps({"latent": 6, **settings}),
-            seed=1,
-            device="cpu",
-            checkpoint=folder / "checkpoints",
-            output=folder / "features" / "blocked" / f"{encoder}.parquet",
-            weights=folder / "encoders" / "blocked" / f"{encoder}.safetensors",
-            curves=folder / "features" / "blocked" / f"{encoder}_curves.parquet",
-        )
+    settings = {"pca": {"latent": 6}, NETWORK: {"latent": 6, "steps": steps, "width": 8}}
+    encode(
+        images=folder / "images.zarr",
+        prepared=folder / "prepared.parquet",
+        splits=folder / "splits" / "blocked.parquet",
+        gap=GAP,
+        encoders=list(settings),
+        settings=json.dumps(settings),
+        seed=1,
+        device="cpu",
+        checkpoint=folder / "checkpoints",
+        features=folder / "features" / "blocked",
+        weights=folder / "encoders" / "blocked",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -348,6 +347,24 @@ def test_the_skill_of_all_data_sets_is_drawn(folder, tmp_path):
         scores=[folder / "scores.csv"] * 2,
         comparisons=[folder / "comparisons.csv"] * 2,
         scheme="blocked",
+        text=tmp_path / "finding.txt",
         output=tmp_path / "skill.svg",
     )
     assert (tmp_path / "skill.svg").stat().st_size > 5000
+    assert "skill of the latent" in (tmp_path / "finding.txt").read_text().splitlines()[1]
+
+
+def test_the_finding_counts_the_data_sets_whose_interval_is_above_0():
+    table = pd.DataFrame(
+        {"estimate": [0.5, -0.2], "lower": [0.1, -0.4], "upper": [0.7, 0.1], "samples": 9},
+        index=["latent", "raw_pixels"],
+    )
+    worse = table.assign(lower=-0.1)
+    headline, first, second = compare.finding(
+        {"a": table, "b": worse}, {"a": 0.25, "b": 0.5}, "blocked"
+    ).splitlines()
+    assert headline.endswith("beats season and hour on 1 of 2 data sets: a.")
+    assert (
+        "a (9 labels, R² of season and hour 0.25): skill of the latent 0.50 [0.10, 0.70]" in first
+    )
+    assert second.endswith("of ridge regression on raw pixels -0.20 [-0.10, 0.10].")

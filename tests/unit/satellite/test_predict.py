@@ -28,18 +28,16 @@ def study(tmp_path_factory) -> Path:
     facts = read_metadata(folder / "prepared.parquet")
     about = {"log": True, "units": "DU", "long_name": "ozone aloft"}
     write_table(samples, folder / "prepared.parquet", {**facts, **about})
-    for name in ("pca", "random_features"):
-        encode(
-            images=folder / "images.zarr",
-            prepared=folder / "prepared.parquet",
-            encoder=name,
-            settings='{"latent": 4}',
-            seed=1,
-            checkpoint=folder / "checkpoints",
-            output=folder / f"features/all_images/{name}.parquet",
-            weights=folder / f"encoders/all_images/{name}.safetensors",
-            curves=folder / f"features/all_images/{name}_curves.parquet",
-        )
+    encode(
+        images=folder / "images.zarr",
+        prepared=folder / "prepared.parquet",
+        encoders=["pca", "random_features"],
+        settings='{"pca": {"latent": 4}, "random_features": {"latent": 4}}',
+        seed=1,
+        checkpoint=folder / "checkpoints",
+        features=folder / "features/all_images",
+        weights=folder / "encoders/all_images",
+    )
     keep(folder, folder / "model")
     return folder
 

@@ -248,6 +248,7 @@ def test_bad_soundings_are_refused(raw: Path, tmp_path: Path) -> None:
     balloon(folder / "a.csv", START + 9000 * HOUR, 3.0)
     with pytest.raises(InputError, match=r"none of 1, .* is within 1 h of an image"):
         run(raw, out)
+    assert not (out / "images.zarr").exists()
     balloon(folder / "a.csv", START, 3.0, latitude=10)
     with pytest.raises(InputError, match="the station at 10 °N, 3 °E is outside the images"):
         run(raw, out)
@@ -263,9 +264,9 @@ def test_bad_soundings_are_refused(raw: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"images": {"reader": "gaos"}}, r"--options: images\.reader: Input should be 'goes'"),
-        ({"images": {"reader": "grid", "qa": 0.5}}, "reader grid: qa: Unexpected keyword"),
-        ({"images": {"reader": "grid", "channels": "t"}}, "reader grid: channels: 'str'"),
+        ({"images": {"reader": "gaos"}}, "--options: images: Input tag 'gaos'"),
+        ({"images": {"reader": "grid", "qa": 0.5}}, r"images\.grid\.qa: Extra inputs are not"),
+        ({"images": {"reader": "grid", "channels": "t"}}, "channels: Input should be a valid"),
         ({"soundings": {"reader": "woudc"}}, "soundings.woudc.layer: Field required"),
         ({"tolerance": 0}, "tolerance: Input should be greater than 0"),
         ({"tolerances": 1}, "tolerances: Extra inputs are not permitted"),

@@ -60,14 +60,14 @@ def make_study(folder: Path, permute: int | None = None) -> Path:
     return folder
 
 
-def given(folder: Path, model: str) -> dict:
-    features = folder / f"{model}.parquet"
+def given(folder: Path, *models: str) -> dict:
+    features = [folder / f"{model}.parquet" for model in models if model.startswith("some")]
     return {
         "images": folder / "images.zarr",
         "prepared": folder / "prepared.parquet",
         "splits": folder / "blocked.parquet",
-        "features": features if features.is_file() else None,
-        "model": model,
+        "features": features,
+        "models": list(models),
         "heads": HEADS,
         "latent_sizes": SIZES,
         "seed": 3,

@@ -7,8 +7,8 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
-from zlib import crc32
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -16,7 +16,7 @@ from casestudies.config.glacier import Glacier
 from casestudies.config.lecture import Lecture
 from casestudies.config.mwas import Mwas
 from casestudies.config.satellite import Satellite
-from casestudies.config.schemes import SCHEMES, Section, Study
+from casestudies.config.schemes import Section, Study
 from casestudies.config.wind import Wind
 from casestudies.errors import InputError, nearest
 
@@ -122,11 +122,10 @@ def _check_datasets(study: str, section: Study, folder: Path) -> None:
 
 def _explain(problem: Mapping[str, Any]) -> str:
     """Return one line for one of pydantic's errors."""
-    # Pydantic names the variant of a union in the path; the user's file does not.
-    path = [str(part) for part in problem["loc"] if part not in _SCHEME_KINDS]
+    path, valid = _walk(problem["loc"])
     key = ".".join(path) or "(top level)"
     if problem["type"] == "extra_forbidden":
-        return f"  {key}: unknown key; {nearest(path[-1], _keys(problem['loc'][:-1]))}"
+        return f"  {key}: unknown key; {nearest(path[-1], valid)}"
     if problem["type"] == "missing":
         return f"  {key}: required, but missing"
     value = problem["input"]
@@ -141,26 +140,36 @@ def _explain(problem: Mapping[str, Any]) -> str:
     return f"  {key}: {message[0].lower()}{message[1:]}{shown}"
 
 
-_SCHEME_KINDS = {kind.model_fields["kind"].default: kind for kind in SCHEMES}
+def _walk(path: tuple[str | int, ...]) -> tuple[list[str], list[str]]:
+    """Return the keys of a path, and what is valid in place of the last one.
 
-
-def _keys(path: tuple[str | int, ...]) -> list[str]:
-    """Return the valid keys of the section at ``path``."""
+    Pydantic also names the variant of a union in the path; the user's file does not.
+    """
     section: Any = Config
+    keys: list[str] = []
+    fields: dict[str, Any] = {}
     for part in path:
-        if part in _SCHEME_KINDS:
-            section = _SCHEME_KINDS[part]
-        elif isinstance(section, type) and issubclass(section, BaseModel):
-            section = section.model_fields[part].annotation
-        else:  # a mapping of names to sections
-            section = get_args(section)[1]
-    fields = getattr(section, "model_fields", {})
-    return list(fields)
+        while get_origin(section) is Annotated:
+            section = get_args(section)[0]
+        if get_origin(section) in (Union, UnionType):
+            section = _variants(section).get(part)
+            continue
+        keys.append(str(part))
+        fields = getattr(section, "model_fields", {})
+        if fields:
+            section = fields[part].annotation if part in fields else None
+        else:  # a mapping of names to sections, or a list
+            section = next(iter(get_args(section)[-1:]), None)
+    return keys, list(fields)
 
 
-def job_seed(seed: int, *names: str) -> int:
-    """Return the seed of one job: a child of the configuration's seed, by the job's names."""
-    import numpy as np
-
-    child = np.random.SeedSequence(seed, spawn_key=[crc32(name.encode()) for name in names])
-    return int(child.generate_state(1)[0])
+def _variants(union: Any) -> dict[str | int, type[BaseModel]]:
+    """Return the sections that a union holds, by the value that tells them apart."""
+    return {
+        tag: section
+        for section in get_args(union)
+        if isinstance(section, type) and issubclass(section, BaseModel)
+        for field in section.model_fields.values()
+        if get_origin(field.annotation) is Literal
+        for tag in get_args(field.annotation)
+    }

@@ -31,6 +31,9 @@ PAIRS = {
 }
 """The published data sets that images and labels are taken from."""
 
+MANY_YEARS = ("melbourne-total-ozone", "melbourne-upper-tropospheric-ozone")
+"""Those from which a year can be left out: with a third, the inner folds too are by year."""
+
 ALL_IMAGES = "all_images"
 """The scope of an encoder that sees every image, also those of the test period, but no label."""
 
@@ -96,13 +99,96 @@ class LabelCurves(Section):
     """Random draws of so many labels in each fold."""
 
 
+class GridImages(Section):
+    """CF NetCDF or Zarr (time, y, x), or Zarr stores of SEVIRI."""
+
+    reader: Literal["grid", "seviri"]
+    channels: list[str] = []
+    """All there are, if none is named."""
+    units: dict[str, str] = {}
+    """True units of a channel, where a file's attribute is mistaken or missing."""
+
+
+class GoesImages(Section):
+    """GOES ABI level 2."""
+
+    reader: Literal["goes"]
+    channels: list[str] = []
+    units: dict[str, str] = {}
+    window: tuple[int, int, int, int] | None = None
+    """First row, end of rows, first column, end of columns."""
+    quality: int = Field(0, ge=0)
+    """Highest quality flag taken."""
+
+
+class TropomiImages(Section):
+    """TROPOMI level 2, gridded."""
+
+    reader: Literal["tropomi"]
+    channels: list[str] = Field(["ozone_total_vertical_column"], min_length=1)
+    units: dict[str, str] = {}
+    region: tuple[float, float, float, float] = (-90, 90, -180, 180)
+    """South, north, west, east (degrees)."""
+    step: float = Field(1.0, gt=0)
+    """Of the grid (degrees)."""
+    qa: float = Field(0.5, ge=0, le=1)
+    """Lowest quality taken."""
+
+
+class TomsImages(Section):
+    """Text grids of TOMS and OMI."""
+
+    reader: Literal["toms"]
+
+
+class Balloons(Section):
+    """Soundings, a file each."""
+
+    reader: Literal["woudc", "shadoz"]
+    layer: Literal["total"] | tuple[float, float]
+    """total, or bottom and top (hPa) of the column that is the label."""
+
+
+class Station(Section):
+    """EBAS series of a station (NASA Ames)."""
+
+    reader: Literal["ames"]
+    component: str
+    units: str
+    daily: bool = False
+    """Means of days with enough valid hours."""
+
+
+class Table(Section):
+    """labels.csv with the columns time and value."""
+
+    reader: Literal["table"]
+    long_name: str
+    units: str
+    latitude: float = Field(ge=-90, le=90)
+    longitude: float = Field(ge=-180, le=360)
+
+
+class Options(Section):
+    """How the files of a user's own data set are read."""
+
+    images: GridImages | GoesImages | TropomiImages | TomsImages = Field(discriminator="reader")
+    soundings: Balloons | Station | Table = Field(discriminator="reader")
+    tolerance: float = Field(1.0, gt=0)
+    """Largest distance in time between label and frame (h)."""
+    log: bool = False
+    """Whether the logarithm of the label is predicted."""
+    pixel: tuple[int, int] | None = None
+    """Row and column of the station, where the images' coordinates do not tell."""
+
+
 class LocalImages(LocalDataSet):
     """A user's own images and soundings (see casestudies.satellite.prepare)."""
 
-    options: dict[str, Any] = {}
-    """Options of the prepare step, such as the readers and the layer of the atmosphere."""
+    options: Options
+    """The readers and their options, and the layer of the atmosphere."""
     several_years: bool = False
-    """Whether to leave out whole years."""
+    """Whether to leave out whole years, of which there must be three at least."""
 
 
 class Satellite(Study):
@@ -129,7 +215,8 @@ class Satellite(Study):
         min_length=1,
     )
     """Cross-validation schemes, by name; those that leave out years serve only data sets of
-    several. random shows what overlooking the autocorrelation would flatter, and is no finding."""
+    three or more. random shows what overlooking the autocorrelation would flatter, and is no
+    finding."""
     baselines: list[Baseline] = list(get_args(Baseline))
     """Models without an encoder; oracle, the true states, is for simulated data alone."""
     encoders: list[ClosedForm | Autoencoder] = Field(
@@ -160,9 +247,9 @@ class Satellite(Study):
         return PAIRS.get(dataset) or (self.source(dataset),)
 
     def schemes_of(self, dataset: str) -> list[str]:
-        """Return the schemes that a data set allows: leaving out years takes several."""
+        """Return the schemes that a data set allows: leaving out years takes three at least."""
         own = self.local.get(dataset)
-        several = own.several_years if own else dataset in PAIRS
+        several = own.several_years if own else dataset in MANY_YEARS
         return [
             name for name, scheme in self.schemes.items() if several or "year" not in scheme.units
         ]
@@ -181,6 +268,27 @@ class Satellite(Study):
             return self.fitted(dataset, scheme)
         return [*self.fitted(dataset, scheme), "latent", f"latent_{ALL_IMAGES}"]
 
+    @property
+    def networks(self) -> list[str]:
+        """The encoders that are trained."""
+        return [name for name in self.encoders if name in get_args(Autoencoder)]
+
+    def fitting_jobs(self) -> dict[str, tuple[list[str], list[str]]]:
+        """Return by job its models and the schemes under which it fits them."""
+        honest = [name for name, scheme in self.schemes.items() if scheme.kind != "random_kfold"]
+        random = [name for name in self.schemes if name not in honest]
+        jobs: dict[str, tuple[list[str], list[str]]] = {}
+        if honest:
+            models = self.predictors("simulated", honest[0])
+            jobs |= {job: (one, honest) for job, one in _jobs(models).items() if job != "cnn"}
+        if random and (models := self.predictors("simulated", random[0])):
+            jobs["leaking"] = (models, random)
+        return jobs
+
+    def curve_jobs(self) -> dict[str, list[str]]:
+        """Return by job the models whose label curves it makes."""
+        return _jobs(self.fitted("simulated", self.label_curves.scheme))
+
     def settings(self, name: str) -> dict[str, Any]:
         """Return the settings of a network; an encoder in closed form has none here."""
         section = getattr(self, name, None)
@@ -195,3 +303,11 @@ class Satellite(Study):
         if self.label_curves.scheme not in self.schemes:
             raise ValueError("label_curves.scheme must be one of schemes")
         return self
+
+
+def _jobs(models: list[str]) -> dict[str, list[str]]:
+    """Return models by job: one each for the network and the oracle, of simulated data alone."""
+    alone = ("oracle", "cnn")
+    jobs = {"models": [name for name in models if name not in alone]}
+    jobs |= {name: [name] for name in alone if name in models}
+    return {job: one for job, one in jobs.items() if one}

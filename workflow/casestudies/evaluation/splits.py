@@ -79,10 +79,11 @@ def make_folds(
                 f"{observed[test].sum()} observed test samples; choose fewer folds or other groups."
             )
         inner = list(_inner(samples, target, scheme, train, rng))
-        if not inner:
+        if not inner or not all(len(rows) for rows, _ in inner):
             raise InputError(
                 f"scheme {scheme.kind!r}: fold {fold} leaves too few groups among its "
-                f"{len(train)} training samples for inner folds; choose fewer inner_folds."
+                f"{len(train)} training samples for inner folds; choose fewer inner_folds, or "
+                "leave the scheme out."
             )
         if two_classes:
             for rows, _ in [(train, test), *inner]:

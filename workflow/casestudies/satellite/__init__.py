@@ -9,7 +9,8 @@ FIGURES: dict[str, set[str]] = {
     "latent_traversal": {"pca"},
     "latent_map": {"pca"},
     "autocorrelation": set(),
-    "training_curves": {"temporal_autoencoder"},
+    "training_curves": {"network"},
     "cost": {"pca"},
 }
-"""The figures of every data set, and the models without which each cannot be drawn."""
+"""The figures of every data set, and the models without which each cannot be drawn; network is any
+autoencoder."""

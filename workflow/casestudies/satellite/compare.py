@@ -1,5 +1,6 @@
-"""The skill over season of all data sets of the satellite study in one figure."""
+"""The skill over season of all data sets of the satellite study, in a figure and in words."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from matplotlib.lines import Line2D
 from casestudies.errors import InputError
 from casestudies.figures.style import BLACK, figure
 from casestudies.satellite.results import COLOURS, LABELS, MARKERS, SUFFIX, base
+from casestudies.satellite.summarise import NAMES
 from casestudies.steps import main
-from casestudies.tables import read_table
+from casestudies.tables import read_table, writing
 
 REFERENCE = "season"
 SHOWN = (
@@ -26,6 +28,8 @@ SHOWN = (
 """Models of the figure, as far as they were fitted, from top to bottom."""
 FLOOR = -1.0
 """Where the axis ends."""
+TOLD = ("pca", "raw_pixels", "coarse_pixels", "neighbourhood", "cnn")
+"""Models whose skill is told beside that of the latent."""
 
 
 def skill(scores: pd.DataFrame, comparisons: pd.DataFrame, scheme: str) -> pd.DataFrame:
@@ -57,8 +61,43 @@ def skill(scores: pd.DataFrame, comparisons: pd.DataFrame, scheme: str) -> pd.Da
     return pd.DataFrame({**gained, "samples": pairs["samples"]})
 
 
-def compare(*, scores: list[Path], comparisons: list[Path], scheme: str, output: Path) -> None:
-    """Draw the skill over season of the models on all data sets.
+def finding(tables: Mapping[str, pd.DataFrame], seasons: Mapping[str, float], scheme: str) -> str:
+    """Return in words where the images tell more than the calendar: a headline, a line a data set.
+
+    Parameters
+    ----------
+    tables
+        By data set what :func:`skill` returns.
+    seasons
+        By data set R² of season and hour.
+    """
+    latent = {
+        name: table.loc["latent"] for name, table in tables.items() if "latent" in table.index
+    }
+    wins = [name for name, row in latent.items() if row["lower"] > 0]
+    told = f": {', '.join(wins)}" if wins else ""
+    lines = [
+        f"With all labels (scheme {scheme}), the latent that the inner folds choose beats "
+        f"season and hour on {len(wins)} of {len(latent)} data sets{told}."
+    ]
+    for name, row in latent.items():
+        others = [model for model in TOLD if model in tables[name].index]
+        parts = [f"{NAMES[model]} {_skill(tables[name].loc[model])}" for model in others]
+        lines.append(
+            f"{name} ({int(row['samples'])} labels, R² of season and hour {seasons[name]:.2f}): "
+            f"skill of the latent {_skill(row)}; of {', '.join(parts)}."
+        )
+    return "\n".join(lines)
+
+
+def _skill(row: pd.Series) -> str:
+    return f"{row['estimate']:.2f} [{row['lower']:.2f}, {row['upper']:.2f}]"
+
+
+def compare(
+    *, scores: list[Path], comparisons: list[Path], scheme: str, text: Path, output: Path
+) -> None:
+    """Draw and tell the skill over season of the models on all data sets.
 
     Parameters
     ----------
@@ -66,19 +105,27 @@ def compare(*, scores: list[Path], comparisons: list[Path], scheme: str, output:
         Tables of the data sets, each named <data set>/…, in the same order.
     scheme
         Cross-validation scheme.
+    text
+        Output: a headline, then a line for each data set.
     output
-        The figure.
+        Output: the figure.
     """
-    tables = {}
-    for table, pairs in zip(scores, comparisons, strict=True):
+    tables, seasons = {}, {}
+    for path, pairs in zip(scores, comparisons, strict=True):
+        name = path.parent.name
+        table = read_table(path, complete=["scheme", "model", "metric", "estimate", "samples"])
         try:
-            tables[table.parent.name] = skill(
-                read_table(table, complete=["scheme", "model", "metric", "estimate", "samples"]),
+            tables[name] = skill(
+                table,
                 read_table(pairs, complete=["scheme", "metric", "model", "reference", "estimate"]),
                 scheme,
             )
         except InputError as error:
-            raise InputError(f"{table}: {error}") from None
+            raise InputError(f"{path}: {error}") from None
+        known = table.query("scheme == @scheme and metric == 'r2' and model == @REFERENCE")
+        seasons[name] = float(known["estimate"].iloc[0])
+    with writing(text) as temporary:
+        temporary.write_text(finding(tables, seasons, scheme) + "\n", encoding="utf-8")
     models = [name for name in SHOWN if any(name in table.index for table in tables.values())]
     step = 0.8 / max(len(models), 1)
     with figure(output, 1, 1, (9, (0.19 * len(models) + 0.25) * len(tables) + 1.5)) as (

@@ -1,4 +1,4 @@
-"""Skill of one model against the number of labels that it learns from: the lecture's question.
+"""Skill of models against the number of labels that they learn from: the lecture's question.
 
 In every fold of a scheme some of the training labels are drawn, and nothing but those is used: the
 choice of settings too is made within them, by inner folds that are contiguous in time. All models
@@ -18,7 +18,7 @@ from casestudies.evaluation.splits import Fold, read_folds
 from casestudies.provenance import stopwatch
 from casestudies.satellite.fit import cross_validate
 from casestudies.satellite.images import Images
-from casestudies.satellite.inputs import make_inputs, read_samples
+from casestudies.satellite.inputs import CNN, make_inputs, match_features, read_samples
 from casestudies.steps import main
 from casestudies.tables import write_table
 
@@ -97,8 +97,8 @@ def curve(
     images: Path,
     prepared: Path,
     splits: Path,
-    features: Path | None = None,
-    model: str,
+    features: list[Path] | None = None,
+    models: list[str],
     heads: list[str],
     latent_sizes: list[int],
     labels: list[int],
@@ -120,9 +120,9 @@ def curve(
     splits
         Outer folds of the scheme.
     features
-        Latents of every frame, for a model that rests on an encoder.
-    model
-        As in casestudies.satellite.fit, or cnn.
+        Latents of every frame, of the models that rest on an encoder, in their order.
+    models
+        As in casestudies.satellite.fit, but no choice among encoders; also cnn.
     heads
         Heads to choose from.
     latent_sizes
@@ -140,13 +140,14 @@ def curve(
     threads
         CPU threads of the cnn.
     output
-        Table: labels, draw, fold, sample, observed, predicted, train_r2 (R² on the labels that
-        were learned), inner_mse (squared error of the chosen setting in the inner folds).
+        Folder for <model>.parquet: labels, draw, fold, sample, observed, predicted, train_r2 (R² on
+        the labels that were learned), inner_mse (squared error of the chosen setting in the inner
+        folds).
 
     Raises
     ------
     InputError
-        If what the model needs is not there.
+        If what a model needs is not there.
     """
     samples, about = read_samples(prepared)
     target = samples["label"].to_numpy()
@@ -157,15 +158,22 @@ def curve(
             "labels for the label curves."
         )
     folds = [drawn.fold for drawn in plan]
-    with stopwatch() as measured:
-        if model == "cnn":
-            predicted, choices = _network(images, samples, folds, settings, seed, device, threads)
-        else:
-            given = make_inputs(model, samples, about, images, features, heads, latent_sizes)
-            predicted, _, choices = cross_validate(given, target, folds, seed, model)
-    table = _table(predicted, choices, plan)
-    table = table.assign(sample=samples["sample"].to_numpy()[table["position"]])
-    write_table(table[list(COLUMNS)], output, {"model": model, "seed": seed, **measured})
+    latents = match_features(models, features or [])
+    for model in models:
+        with stopwatch() as measured:
+            if model == CNN:
+                predicted, choices = _network(
+                    images, samples, folds, settings, seed, device, threads
+                )
+            else:
+                given = make_inputs(
+                    model, samples, about, images, latents.get(model), heads, latent_sizes
+                )
+                predicted, _, choices = cross_validate(given, target, folds, seed, model)
+        table = _table(predicted, choices, plan)
+        table = table.assign(sample=samples["sample"].to_numpy()[table["position"]])
+        facts = {"model": model, "seed": seed, **measured}
+        write_table(table[list(COLUMNS)], output / f"{model}.parquet", facts)
 
 
 def _network(

@@ -1,10 +1,10 @@
-"""Fit one encoder under one scope and encode every frame."""
+"""Fit encoders under one scope and encode every frame."""
 
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from threadpoolctl import threadpool_limits
 
-from casestudies.errors import InputError
+from casestudies.errors import InputError, nearest
 from casestudies.evaluation.splits import read_folds
 from casestudies.satellite.folds import training_frames
 from casestudies.satellite.images import Images
 from casestudies.satellite.registry import NETWORKS, Encoder, encoder_class
+from casestudies.seeds import job_seed
 from casestudies.steps import main, progress
 from casestudies.tables import read_table, write_table, writing
 from casestudies.training.energy import measured
@@ -31,7 +32,7 @@ def encode(
     prepared: Path,
     splits: Path | None = None,
     gap: float = 0.0,
-    encoder: str,
+    encoders: list[str],
     settings: str = "{}",
     seed: int,
     threads: int = 1,
@@ -39,11 +40,10 @@ def encode(
     country: str = "FRA",
     checkpoint: Path,
     checkpoint_every: float = 60.0,
-    output: Path,
+    features: Path,
     weights: Path,
-    curves: Path,
 ) -> None:
-    """Fit an encoder once a fold, or once on all images, and write the latents of every frame.
+    """Fit encoders once a fold, or once on all images, and write the latents of every frame.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ def encode(
         one encoder sees every frame, also those that will be tested on, but no label.
     gap
         Days before and after a test period whose frames the encoder does not see either.
-    encoder
-        Name of the encoder (casestudies.satellite.registry.ENCODERS).
+    encoders
+        Names of the encoders (casestudies.satellite.registry.ENCODERS).
     settings
-        Settings that differ from the encoder's defaults, as JSON.
+        By encoder the settings that differ from its defaults, as JSON.
     seed
-        Seed of everything random in the fits.
+        Seed of everything random in the fits; each encoder draws from a child of its own.
     threads
         CPU threads.
     device
@@ -72,61 +72,67 @@ def encode(
         Folder of checkpoints; a killed step resumes from it, and a finished one removes it.
     checkpoint_every
         Seconds between checkpoints.
-    output
-        Latents: fold (-1 for all images), frame, z0, z1, …
+    features
+        Folder for <encoder>.parquet, the latents: fold (-1 for all images), frame, z0, z1, …; and
+        <encoder>_curves.parquet, the losses along the training, empty for one in closed form.
     weights
-        Fitted encoders of all folds (safetensors), read by :func:`load_encoder`.
-    curves
-        Losses along the training, by fold; empty for an encoder in closed form.
+        Folder for <encoder>.safetensors, the fitted encoders of all folds, read by
+        :func:`load_encoder`.
     """
-    make = _maker(encoder, settings)
+    makers = _makers(encoders, settings)
     series = Images(images)
     samples = read_table(prepared, complete=["sample", "day", "frame"])
     scope = list(_scope(series, samples, splits, gap, prepared))
-    described, where = _device(encoder, device)
-    tables, losses, stored, trained = [], [], {}, {}
-    with measured(country) as energy, threadpool_limits(threads):
-        for fold, frames in scope:
-            label = encoder if fold == ALL_IMAGES else f"{encoder} fold {fold}"
-            model = make()
-            model.fit(
-                series,
-                frames,
-                int(np.random.SeedSequence([seed, fold + 1]).generate_state(1)[0]),
-                device=where,
-                threads=threads,
-                checkpoint=checkpoint / f"fold{fold}.safetensors",
-                checkpoint_every=checkpoint_every,
-                label=label,
+    for encoder, make in makers.items():
+        own = job_seed(seed, encoder)
+        described, where = _device(encoder, device)
+        tables, losses, stored, trained = [], [], {}, {}
+        with measured(country) as energy, threadpool_limits(threads):
+            for fold, frames in scope:
+                label = encoder if fold == ALL_IMAGES else f"{encoder} fold {fold}"
+                model = make()
+                model.fit(
+                    series,
+                    frames,
+                    int(np.random.SeedSequence([own, fold + 1]).generate_state(1)[0]),
+                    device=where,
+                    threads=threads,
+                    checkpoint=checkpoint / f"{encoder}_fold{fold}.safetensors",
+                    checkpoint_every=checkpoint_every,
+                    label=label,
+                )
+                tables.append(_latents(model, series, fold, label))
+                losses.append(pd.DataFrame(model.curves, columns=_CURVES).assign(fold=fold))
+                stored |= {f"{fold}/{name}": array for name, array in model.arrays().items()}
+                trained[str(fold)] = {
+                    "frames": len(frames),
+                    "first": str(series.times[frames[0]]),
+                    "last": str(series.times[frames[-1]]),
+                }
+        facts = {"encoder": encoder, "settings": model.settings, "trained_on": trained}
+        metadata = {
+            **facts,
+            "parameters": model.parameters,
+            "seed": own,
+            "threads": threads,
+            **described,
+            **energy.as_dict(),
+        }
+        with writing(weights / f"{encoder}.safetensors") as temporary:
+            # One entry: safetensors writes several in an order of its own, never the same twice.
+            header = {"casestudies": json.dumps(facts)}
+            save_file(
+                {name: np.ascontiguousarray(array) for name, array in stored.items()},
+                temporary,
+                header,
             )
-            tables.append(_latents(model, series, fold, label))
-            losses.append(pd.DataFrame(model.curves, columns=_CURVES).assign(fold=fold))
-            stored |= {f"{fold}/{name}": array for name, array in model.arrays().items()}
-            trained[str(fold)] = {
-                "frames": len(frames),
-                "first": str(series.times[frames[0]]),
-                "last": str(series.times[frames[-1]]),
-            }
-    facts = {"encoder": encoder, "settings": model.settings, "trained_on": trained}
-    metadata = {
-        **facts,
-        "parameters": model.parameters,
-        "seed": seed,
-        "threads": threads,
-        **described,
-        **energy.as_dict(),
-    }
-    with writing(weights) as temporary:
-        # One entry: safetensors writes several in an order of its own, never the same twice.
-        header = {"casestudies": json.dumps(facts)}
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in stored.items()}, temporary, header
-        )
-    table = pd.concat(losses, ignore_index=True)[["fold", *_CURVES]]
-    write_table(table.astype({"fold": "int16", "step": "int64"}), curves, {"encoder": encoder})
-    write_table(pd.concat(tables, ignore_index=True), output, metadata)
-    if encoder in NETWORKS:
-        from casestudies.training.checkpoint import remove_checkpoints
+        table = pd.concat(losses, ignore_index=True)[["fold", *_CURVES]]
+        table = table.astype({"fold": "int16", "step": "int64"})
+        write_table(table, features / f"{encoder}_curves.parquet", {"encoder": encoder})
+        latents = pd.concat(tables, ignore_index=True)
+        write_table(latents, features / f"{encoder}.parquet", metadata)
+    if set(encoders) & set(NETWORKS):
+        from casestudies.training.checkpoint import remove_checkpoints  # torch
 
         remove_checkpoints(checkpoint)
 
@@ -159,15 +165,21 @@ def load_encoder(path: Path, fold: int = ALL_IMAGES) -> Encoder:
     return encoder_class(kind).from_arrays(arrays, settings)
 
 
-def _maker(encoder: str, settings: str) -> Any:
-    """Return what makes an unfitted encoder, its settings known to be good."""
-    kind = encoder_class(encoder)
+def _makers(encoders: Sequence[str], settings: str) -> dict[str, Callable[[], Encoder]]:
+    """Return what makes each encoder, unfitted, its settings known to be good."""
     try:
         chosen = json.loads(settings)
-        kind(**chosen)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"satellite.encoders.{encoder}: {error}.") from error
-    return lambda: kind(**chosen)
+    except ValueError as error:
+        raise InputError(f"--settings: not JSON: {error}.") from error
+    if unused := [name for name in chosen if name not in encoders]:
+        raise InputError(f"--settings: {nearest(unused[0], encoders)}")
+    makers = {name: partial(encoder_class(name), **chosen.get(name, {})) for name in encoders}
+    for name, make in makers.items():
+        try:
+            make()
+        except (ValueError, TypeError) as error:
+            raise InputError(f"satellite.encoders.{name}: {error}.") from error
+    return makers
 
 
 def _scope(

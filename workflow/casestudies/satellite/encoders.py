@@ -239,7 +239,8 @@ class RandomFeatures(_ClosedForm):
         responses = self._filters @ np.nan_to_num(patches)
         responses -= self._bias[:, None]
         np.maximum(responses, 0, out=responses)
-        responses *= whole[:, None]
+        if not whole.all():
+            responses *= whole[:, None]
         shape = (rows, columns)
         pooled = block_means(
             responses.reshape(count, -1, *shape),
@@ -410,11 +411,13 @@ def block_means(standardised: np.ndarray, valid: np.ndarray, count: int) -> np.n
     edges = [
         np.linspace(0, s, n + 1).round().astype(int) for s, n in zip(sizes, counts, strict=True)
     ]
-    columns = np.repeat(np.arange(counts[1]), np.diff(edges[1]))
-    belongs = (columns[:, None] == np.arange(counts[1])).astype(np.float32)
+    rows, columns = (
+        (np.repeat(np.arange(n), np.diff(edge))[:, None] == np.arange(n)).astype(np.float32)
+        for n, edge in zip(counts, edges, strict=True)
+    )
 
     def sums(array: np.ndarray) -> np.ndarray:
-        return np.add.reduceat(array, edges[0][:-1], axis=2, dtype=np.float32) @ belongs
+        return rows.T @ (array.astype(np.float32, copy=False) @ columns)
 
     pixels = np.diff(edges[0])[:, None] * np.diff(edges[1])
     number = sums(valid)
@@ -501,7 +504,7 @@ def _blocks(vectors: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _parts(means: np.ndarray, filters: int) -> Iterator[np.ndarray]:
-    """Yield images in parts whose responses to all filters fill at most 64 MB."""
-    size = max(1, int(64e6 // (4 * filters * np.prod(means.shape[2:]))))
+    """Yield images in parts whose responses to all filters fill a cache, not more (8 MB)."""
+    size = max(1, int(8e6 // (4 * filters * np.prod(means.shape[2:]))))
     for start in range(0, len(means), size):
         yield means[start : start + size]

@@ -25,6 +25,12 @@ from casestudies.tables import read_metadata, read_table
 
 BASELINES = ("mean", "season", "neighbourhood", "raw_pixels", "coarse_pixels", "oracle")
 """Models that need no encoder; any other name is that of an encoder's features."""
+CNN = "cnn"
+"""The network trained end to end (casestudies.satellite.supervised), which needs none either."""
+ALL = "_all_images"
+"""Ends the names of models whose encoder has seen every frame."""
+LATENT = ("latent", f"latent{ALL}")
+"""The choices among encoders, of either kind."""
 SIDES = (3, 6, 12)
 """Resolutions of coarse_pixels, pixels a side."""
 RINGS = (0.04, 0.1, 0.2, 0.35, 0.6)
@@ -61,6 +67,23 @@ def read_samples(prepared: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the prepared table, checked, and its facts (units, station, names of states)."""
     samples = read_table(prepared, complete=["sample", "day", "frame", "label", *BESIDE])
     return samples, read_metadata(prepared)
+
+
+def match_features(models: Sequence[str], features: Sequence[Path]) -> dict[str, Path]:
+    """Return by model its features, given in the order of the models that rest on an encoder.
+
+    Raises
+    ------
+    InputError
+        If there are more or fewer.
+    """
+    resting = [name for name in models if name not in (*BASELINES, CNN)]
+    if len(resting) != len(features):
+        raise InputError(
+            f"--features: {len(features)} files for {len(resting)} models that rest on an encoder "
+            f"({', '.join(resting) or 'none'}); give one each, in the same order."
+        )
+    return dict(zip(resting, features, strict=True))
 
 
 def make_inputs(

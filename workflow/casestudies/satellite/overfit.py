@@ -64,10 +64,13 @@ class PixelRegression:
 
 
 def sides(shape: tuple[int, int]) -> list[int]:
-    """Return numbers of pixels a side, from 1 up to that of an image (y, x), at most LARGEST."""
+    """Return numbers of pixels a side, from 1 up to that of an image (y, x), at most LARGEST.
+
+    Those that hardly differ from the last are left out.
+    """
     full = min(*shape, LARGEST)
     steps = [2**k for k in range(12)] + [3 * 2**k for k in range(11)]
-    return sorted({side for side in steps if side < full} | {full})
+    return sorted({side for side in steps if side < 0.9 * full} | {full})
 
 
 def overfit(*, images: Path, prepared: Path, splits: Path, seed: int, output: Path) -> None:

@@ -88,11 +88,12 @@ def scores(results: Results, path: Path) -> None:
             for position, model in enumerate(order):
                 shift = 0.17 if model + SUFFIX in rows.index and model in rows.index else 0.0
                 for name, y in ((model, position - shift), (model + SUFFIX, position + shift)):
-                    if name in rows.index:
-                        _score(axis, rows.loc[name], y, name, low)
-                if scheme == RANDOM and model in rows.index:
-                    first = results.score(results.schemes[0], "r2", model)["estimate"]
-                    axis.plot(max(first, low), position - shift, "|", color=GREY, ms=11, mew=2)
+                    if name not in rows.index:
+                        continue
+                    _score(axis, rows.loc[name], y, name, low)
+                    if scheme == RANDOM:
+                        first = results.score(results.schemes[0], "r2", name)["estimate"]
+                        axis.plot(max(first, low), y, "|", color=GREY, ms=11, mew=2)
             axis.axvline(0, color=BLACK, lw=0.8)
             axis.set_yticks(range(len(order)), [LABELS[model] for model in order])
             axis.set_ylim(len(order) - 0.4, -0.6)

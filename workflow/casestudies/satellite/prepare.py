@@ -48,13 +48,13 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_call
+from pydantic import ValidationError
 
-from casestudies.config.satellite import PAIRS
+from casestudies.config.satellite import PAIRS, Balloons, Options, Station
 from casestudies.datasets import find, verify
 from casestudies.errors import InputError, nearest
 from casestudies.satellite.images import Channel, Images, ImageWriter
@@ -93,53 +93,6 @@ class Grid:
     y: Axis
     x: Axis
     view: dict[str, Any] = field(default_factory=dict)
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ImageOptions(BaseModel):
-    """Which reader; all else is handed to it."""
-
-    model_config = ConfigDict(extra="allow")
-    reader: Literal["goes", "tropomi", "seviri", "grid", "toms"]
-
-
-class Balloons(_Strict):
-    """Options of soundings, a file each."""
-
-    reader: Literal["woudc", "shadoz"]
-    layer: Layer
-
-
-class Station(_Strict):
-    """Options of a station's series."""
-
-    reader: Literal["ames"]
-    component: str
-    units: str
-    daily: bool = False
-
-
-class Table(_Strict):
-    """Options of labels.csv."""
-
-    reader: Literal["table"]
-    long_name: str
-    units: str
-    latitude: float = Field(ge=-90, le=90)
-    longitude: float = Field(ge=-180, le=360)
-
-
-class Options(_Strict):
-    """Options of kind ``local``, see the module."""
-
-    images: ImageOptions
-    soundings: Annotated[Balloons | Station | Table, Field(discriminator="reader")]
-    tolerance: float = Field(1.0, gt=0)
-    log: bool = False
-    pixel: tuple[int, int] | None = None
 
 
 # --------------------------------------------------------------------------------------- images
@@ -451,16 +404,9 @@ def _local(raw: Path, options: str) -> _Recipe:
         chosen = Options.model_validate_json(options)
     except ValidationError as error:
         raise InputError(f"--options: {_first(error)}; see the module prepare.") from error
-    reader, patterns = IMAGE_READERS[chosen.images.reader]
+    read, patterns = IMAGE_READERS[chosen.images.reader]
     paths = _stores(files(raw / "images", patterns))
-    checked = validate_call(reader)
-    given = chosen.images.model_extra or {}
-    try:
-        checked(paths, **given)
-    except ValidationError as error:
-        raise InputError(
-            f"--options: images: reader {chosen.images.reader}: {_first(error)}."
-        ) from error
+    given = chosen.images.model_dump(exclude={"reader"}, exclude_unset=True)
     wanted = chosen.soundings
     folder = raw / "soundings"
     if isinstance(wanted, Balloons):
@@ -473,7 +419,7 @@ def _local(raw: Path, options: str) -> _Recipe:
     return _Recipe(
         labels,
         chosen.tolerance,
-        read=lambda: checked(paths, **given),
+        read=lambda: read(paths, **given),
         logarithm=chosen.log,
         pixel=chosen.pixel,
     )
@@ -542,9 +488,13 @@ def prepare(*, kind: str, raw: list[Path], options: str = "{}", images: Path, ou
         around = tuple(slice(k - WITHHELD, k + WITHHELD + 1) for k in station)
         frames = write_images(recipe.read, images, around if recipe.city else None)
     series = Images(images)
-    table, soundings = assemble(
-        series.times, labels, recipe.tolerance, recipe.logarithm, recipe.states
-    )
+    try:
+        table, soundings = assemble(
+            series.times, labels, recipe.tolerance, recipe.logarithm, recipe.states
+        )
+    except InputError:
+        shutil.rmtree(images)  # a series without labels is no data set
+        raise
     about = {
         "long_name": labels.long_name,
         "units": labels.units,

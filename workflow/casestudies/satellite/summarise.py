@@ -9,12 +9,10 @@ import pandas as pd
 
 from casestudies.errors import InputError
 from casestudies.evaluation.scores import cluster_weights, r2
-from casestudies.satellite.inputs import BASELINES
+from casestudies.satellite.inputs import ALL, BASELINES, LATENT
 from casestudies.steps import main
 from casestudies.tables import read_metadata, read_table, write_table, writing
 
-ALL = "_all_images"
-LATENT = ("latent", f"latent{ALL}")
 LECTURE = f"autoencoder{ALL}"
 """The model of the lecture's claim."""
 REFERENCES = (
