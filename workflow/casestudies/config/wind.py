@@ -88,7 +88,7 @@ class OpenFoam(Section):
     """Cells in the vertical."""
     top: float = Field(1500.0, ge=500)
     """Height of the top above the lowest ground (m)."""
-    grading: float = Field(40.0, gt=1)
+    grading: float = Field(60.0, gt=1)
     """Height of the uppermost cell over that of the lowest."""
     iterations: int = Field(600, ge=10)
     """Iterations, at most."""
