@@ -1,12 +1,14 @@
 """Models made of models, by their inner predictions alone.
 
-``chosen`` takes, in each outer fold, the model with the smallest inner error (squared error, or
-the log loss of probabilities); ``stack`` weights the models by non-negative least squares on their
-inner predictions (Breiman 1996, Mach. Learn. 24, 49-64). Both have inner predictions of their own,
-crossed over the inner folds, so that intervals can be calibrated as for any other model.
+``chosen`` takes, in each outer fold, the model with the smallest inner squared error; ``near_best``
+averages the probabilities of the models whose inner log loss cannot be told from the smallest,
+since among models as good as one another the very smallest is chance; ``stack`` weights the models
+by non-negative least squares on their inner predictions (Breiman 1996, Mach. Learn. 24, 49-64). All
+have inner predictions of their own, crossed over the inner folds, so that intervals can be
+calibrated as for any other model.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from scipy.optimize import nnls
 
 from casestudies.evaluation import key_columns
 from casestudies.evaluation.conformal import add_intervals
-from casestudies.evaluation.nested import log_loss
+from casestudies.evaluation.nested import log_losses
 from casestudies.provenance import stopwatch
 from casestudies.steps import main
 from casestudies.tables import read_table, write_table
@@ -29,10 +31,22 @@ def choose(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return np.eye(len(loss))[loss.argmin()]
 
 
-def choose_likeliest(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Return weight 1 for the model of least log loss: probabilities (n, m), classes 0/1 (n,)."""
-    losses = [log_loss(observed, column) for column in predicted.T]
-    return np.eye(len(losses))[int(np.argmin(losses))]
+def near_best(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Return equal weights of the models of about the least log loss.
+
+    A model counts if its loss exceeds the least by at most one standard error of the difference,
+    taken over the samples (the rule of Breiman et al. 1984, Classification and Regression Trees,
+    section 3.4.3, on paired differences).
+
+    Parameters
+    ----------
+    predicted, observed
+        Probabilities (n, m) and classes 0/1 (n,).
+    """
+    losses = np.column_stack([log_losses(observed, column) for column in predicted.T])
+    excess = losses - losses[:, [losses.mean(axis=0).argmin()]]
+    near = excess.mean(axis=0) <= excess.std(axis=0, ddof=1) / np.sqrt(len(excess))
+    return near / near.sum()
 
 
 def stack(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
@@ -44,12 +58,15 @@ def stack(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
 
 METHODS: dict[str, dict[str, Weigh]] = {
     "regression": {"chosen": choose, "stack": stack},
-    "classification": {"chosen": choose_likeliest, "stack": stack},
+    "classification": {"near_best": near_best, "stack": stack},
 }
 
 
 def combine_models(
-    outer: dict[str, pd.DataFrame], inner: dict[str, pd.DataFrame], weigh: Weigh
+    outer: dict[str, pd.DataFrame],
+    inner: dict[str, pd.DataFrame],
+    weigh: Weigh,
+    simple: Collection[str] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Combine models fold by fold.
 
@@ -58,6 +75,9 @@ def combine_models(
     outer, inner
         Per model its out-of-fold and its inner predictions. A model that is undefined for a
         sample of a fold takes no part in that fold.
+    simple
+        If any of these has a weight, the others have none: of models that cannot be told apart the
+        simpler, whose inner error is the less flattered by choices, is to be preferred.
 
     Returns
     -------
@@ -73,17 +93,25 @@ def combine_models(
         train = inner_by_fold[key]
         usable = [m for m in models if train[m].notna().all() and test[m].notna().all()]
         values, observed = train[usable].to_numpy(), train["observed"].to_numpy()
-        weights = weigh(values, observed)
+        preferred = np.isin(usable, list(simple))
+        weights = _simplest(weigh(values, observed), preferred)
         outer_parts.append(test[[*keys, "observed"]].assign(predicted=test[usable] @ weights))
         crossed = np.empty(len(train))
         for fold in train["inner"].unique():
             held_out = (train["inner"] == fold).to_numpy()
-            crossed[held_out] = values[held_out] @ weigh(values[~held_out], observed[~held_out])
+            others = weigh(values[~held_out], observed[~held_out])
+            crossed[held_out] = values[held_out] @ _simplest(others, preferred)
         inner_parts.append(train[[*keys, "inner", "observed"]].assign(predicted=crossed))
         table = pd.DataFrame({"model": usable, "weight": weights})
         weight_parts.append(table.assign(repeat=key[0], fold=key[1]))
     weights = pd.concat(weight_parts)[["repeat", "fold", "model", "weight"]]
     return pd.concat(outer_parts), pd.concat(inner_parts), weights
+
+
+def _simplest(weights: np.ndarray, preferred: np.ndarray) -> np.ndarray:
+    """Return the weights of the preferred models alone, if they have any."""
+    kept = np.where(preferred, weights, 0)
+    return kept / kept.sum() if kept.any() else weights
 
 
 def _wide(models: dict[str, pd.DataFrame], keys: list[str]) -> pd.DataFrame:
@@ -101,13 +129,14 @@ def combine(
     inner_predictions: list[Path],
     method: str,
     task: str = "regression",
+    simple: list[str] | None = None,
     units: list[str],
     coverage: float = 0.9,
     output: Path,
     inner: Path,
     weights: Path,
 ) -> None:
-    """Combine the models of one scheme into one: the inner choice, or a stack.
+    """Combine the models of one scheme into one: the inner choice, an average, or a stack.
 
     Parameters
     ----------
@@ -118,9 +147,12 @@ def combine(
     inner_predictions
         Inner predictions of each, in the same order.
     method
-        "chosen" or "stack".
+        "chosen", "near_best" or "stack" (see the module).
     task
-        "regression" or "classification": how a choice is made. Probabilities have no intervals.
+        "regression" (chosen, stack) or "classification" (near_best, stack). Probabilities have no
+        intervals.
+    simple
+        Models that are preferred to others of about the same inner error.
     units
         Columns of the units that are new in this scheme.
     coverage
@@ -137,7 +169,9 @@ def combine(
     with stopwatch() as measured:
         outer_tables = {path.stem: read_table(path) for path in predictions}
         inner_tables = {path.stem: read_table(path) for path in inner_predictions}
-        combined, crossed, used = combine_models(outer_tables, inner_tables, METHODS[task][method])
+        combined, crossed, used = combine_models(
+            outer_tables, inner_tables, METHODS[task][method], simple or ()
+        )
         if task == "regression":
             combined = add_intervals(combined, crossed, table[units], coverage)
         else:
