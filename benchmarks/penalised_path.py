@@ -1,6 +1,6 @@
 """The path of penalised logistic regression against R's glmnet and scikit-learn.
 
-Run ``python benchmarks/penalised_path.py`` (a few minutes, one thread). Each side fits the same 50
+Run ``python benchmarks/penalised_path.py`` (a few minutes, one thread). Each side fits the same 40
 penalties on the same 10 folds and on all samples, ridge and lasso, on simulated tables of the size
 of the published ones (232 × 218 and 646 × 315) or, with ``--prepared``, on prepared tables of the
 study. It prints the median CPU seconds of several rounds (other work on the machine would count in
@@ -11,6 +11,11 @@ R's time is taken inside R (package glmnet, on Debian r-cran-glmnet); without it
 skipped. scikit-learn's LogisticRegressionCV runs with liblinear for the lasso (faster than saga
 here, but it penalises the intercept) and lbfgs for the ridge. It fits all samples at its best
 penalty only, and holds C, not λ = 1 / (n C), the same in all folds.
+
+The bars: at least 5 times as fast as scikit-learn, at most 1.3 times the time of cv.glmnet, an
+objective gap of at most 1e-5. The ridge meets all. The lasso takes the same steps as cv.glmnet, but
+the Fortran that PyPI's python-glmnet holds is compiled without vectorised sums (R's is with): the
+longer the columns, the more it lags behind, and on the larger table it misses the second bar.
 """
 
 import argparse
@@ -164,7 +169,7 @@ def measure(name: str, X: np.ndarray, y: np.ndarray, repeats: int) -> bool:
     pairs = list(splitter.split(X, y))
     met = True
     for ratio, label in ((1.0, "lasso"), (0.0, "ridge")):
-        reference = PenalisedLogisticRegression(ratio, ratio=0.01, tol=1e-14)
+        reference = PenalisedLogisticRegression(ratio, ratio=0.1, tol=1e-14)
         reference.fit(X, y)
         lambdas = reference.lambdas_
         assert np.allclose(reference.path_ratios_, penalty_ratios(ratio))

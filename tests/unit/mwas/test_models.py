@@ -393,6 +393,24 @@ def test_a_strong_signal_is_found(name: str) -> None:
     assert cross_validated_auc(name, table, target, folds=2) > 0.8
 
 
+def test_families_share_the_paths_that_they_have_in_common() -> None:
+    table, target = make_table(40)
+    train, test = table.iloc[:30], table.iloc[30:]
+    fitted: dict = {}
+    alone, after = (
+        [
+            model.predict(train, labels, test, model.settings, 0)
+            for labels in (target[:30], 1 - target[:30])
+            for model in (build(name, table.columns[2:], [], shared) for name in names)
+        ]
+        for names, shared in ((["ridge_log"], None), (["ridge", "ridge_log"], fitted))
+    )
+    np.testing.assert_array_equal(alone[0], after[1])
+    np.testing.assert_array_equal(alone[1], after[3])  # other labels, other paths
+    assert len(fitted) == 2 * 5
+    np.testing.assert_array_equal(after[0][:, ::5], alone[0])  # log is the first of five transforms
+
+
 @pytest.mark.parametrize("name", ["null_model", "covariates"])
 def test_models_without_taxa_do_not_see_them(name: str) -> None:
     table, target = make_table(80, effect=2.5)

@@ -15,26 +15,30 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from casestudies.evaluation.nested import Model
+from casestudies.mwas.ridge import principal_axes, ridge_path
 from casestudies.mwas.transforms import Closure, Transform, covariate_encoder, taxa_pipeline
 
 TRANSFORMS: tuple[Transform, ...] = ("log", "clr", "arcsine", "presence", "proportion")
 _SMALLEST_SHARE = 1e-3  # of the lasso's penalty that sets the scale of a ridge path, as in glmnet
 
 
-def penalty_ratios(l1_ratio: float, count: int = 50) -> np.ndarray:
+def penalty_ratios(l1_ratio: float, count: int = 40) -> np.ndarray:
     """Return penalties relative to the one at which a lasso is empty, descending.
 
-    A ridge path has no such end; it starts and stops two decades around it.
+    A ridge path has no such end; it starts and stops two decades around it. Still smaller penalties
+    of a lasso would take most of the time, and are hardly ever chosen.
     """
-    return np.geomspace(1.0 if l1_ratio else 100.0, 0.01, count)
+    first, last = (1.0, 0.025) if l1_ratio else (100.0, 0.01)
+    return np.geomspace(first, last, count)
 
 
 class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
     """Logistic regression under a ridge, lasso or elastic-net penalty, along a path of penalties.
 
     Minimises the mean log loss plus λ (ρ ‖β‖₁ + (1 − ρ) ‖β‖₂² / 2) for every λ of a descending
-    path by coordinate descent with warm starts (Friedman, Hastie and Tibshirani 2010, J. Stat.
-    Softw. 33; Fortran of glmnet through python-glmnet). The intercept is not penalised.
+    path: the ridge by conjugate gradients (casestudies.mwas.ridge), the others by coordinate
+    descent with warm starts (Friedman, Hastie and Tibshirani 2010, J. Stat. Softw. 33; Fortran of
+    glmnet through python-glmnet). The intercept is not penalised.
 
     Parameters
     ----------
@@ -51,7 +55,7 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
     unpenalised
         So many leading columns carry no penalty (covariates).
     tol
-        Convergence threshold of glmnet.
+        Convergence threshold of glmnet, or of ridge_path.
     random_state
         Seed of the folds.
 
@@ -68,7 +72,7 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
         ratio: float | None = None,
         cv: int | Sequence[tuple[np.ndarray, np.ndarray]] = 10,
         unpenalised: int = 0,
-        tol: float = 1e-7,
+        tol: float = 2e-7,
         random_state: int = 0,
     ) -> None:
         self.l1_ratio = l1_ratio
@@ -97,12 +101,22 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
         self.path_ratios_ = np.asarray(
             penalty_ratios(self.l1_ratio) if self.ratios is None else self.ratios, dtype=float
         )
+        self.lambdas_ = self.path_ratios_ * self.scale(X, codes)
+        if not self.l1_ratio:
+            # The folds share the axes: a rotation changes no ridge, and sees no class.
+            free = self.unpenalised
+            centre = X[:, free:].mean(axis=0)
+            axes, scores = principal_axes(X[:, free:] - centre)
+            X = np.hstack([X[:, :free], scores])
         if self.ratio is None:
             chosen = self._choose(X, codes)
         else:
             chosen = int(np.abs(np.log(self.path_ratios_ / self.ratio)).argmin())
-        self.lambdas_ = self.path_ratios_ * self.scale(X, codes)
-        self.coef_path_, self.intercept_path_ = self._path(X, codes, self.lambdas_)
+        self.coef_path_, self.intercept_path_ = self._path(X, codes)
+        if not self.l1_ratio:
+            rotated = axes @ self.coef_path_[free:]
+            self.coef_path_ = np.vstack([self.coef_path_[:free], rotated])
+            self.intercept_path_ = self.intercept_path_ - centre @ rotated
         self.ratio_ = float(self.path_ratios_[chosen])
         self.coef_ = self.coef_path_[:, chosen][None]
         self.intercept_ = self.intercept_path_[chosen : chosen + 1]
@@ -146,16 +160,16 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
         steepest = np.abs(X[:, self.unpenalised :].T @ residual).max() / len(codes)
         return max(steepest, np.finfo(float).tiny) / (self.l1_ratio or 1.0)
 
-    def _path(
-        self, X: np.ndarray, codes: np.ndarray, lambdas: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _path(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if not self.l1_ratio:
+            return ridge_path(X, codes, self.lambdas_, self.unpenalised, self.tol)
         columns = X.shape[1]
         penalised = columns - self.unpenalised
         factors = np.r_[np.zeros(self.unpenalised), np.ones(penalised)]
         solver = LogitNet(
             alpha=self.l1_ratio,
             # glmnet rescales the factors to sum to the number of columns.
-            lambda_path=lambdas * penalised / columns,
+            lambda_path=self.lambdas_ * penalised / columns,
             n_splits=0,
             standardize=False,
             tol=self.tol,
@@ -163,7 +177,7 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
         solver.fit(X, codes, relative_penalties=factors)
         coefficients, intercepts = solver.coef_path_[0], solver.intercept_path_[0]
         # Where the classes are separated, glmnet stops; the path goes on as it was.
-        last = np.minimum(np.arange(len(lambdas)), coefficients.shape[1] - 1)
+        last = np.minimum(np.arange(len(self.lambdas_)), coefficients.shape[1] - 1)
         return coefficients[:, last], intercepts[last]
 
     def _choose(self, X: np.ndarray, codes: np.ndarray) -> int:
@@ -173,14 +187,13 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
         else:
             pairs = list(self.cv)
         # One path of penalties for all folds, that of the whole training data.
-        lambdas = self.path_ratios_ * self.scale(X, codes)
-        losses = np.zeros(len(lambdas))
+        losses = np.zeros(len(self.lambdas_))
         for train, test in pairs:
             if len(np.unique(codes[train])) < 2:
                 raise ValueError(
                     "a fold's training part holds one class only; choose fewer or stratified folds"
                 )
-            coefficients, intercepts = self._path(X[train], codes[train], lambdas)
+            coefficients, intercepts = self._path(X[train], codes[train])
             odds = X[test] @ coefficients + intercepts
             losses += (np.logaddexp(0, odds) - codes[test][:, None] * odds).sum(axis=0)
         self.cv_loss_ = losses / sum(len(test) for _, test in pairs)
@@ -188,7 +201,10 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
 
 
 class _Path:
-    """Penalised logistic regression whose transform and penalty the inner folds choose."""
+    """Penalised logistic regression whose transform and penalty the inner folds choose.
+
+    ``fitted``, if given, keeps what whole paths have predicted, for families that share them.
+    """
 
     def __init__(
         self,
@@ -196,12 +212,14 @@ class _Path:
         transforms: Sequence[Transform],
         taxa: Sequence[str],
         covariates: Sequence[str] = (),
+        fitted: dict[Hashable, np.ndarray] | None = None,
     ) -> None:
         self.l1_ratio = l1_ratio
         self.taxa = list(taxa)
         self.covariates = list(covariates)
-        ratios = penalty_ratios(l1_ratio)
-        self.settings = [(kind, float(ratio)) for ratio in ratios for kind in transforms]
+        self.ratios = [float(ratio) for ratio in penalty_ratios(l1_ratio)]
+        self.settings = [(kind, ratio) for ratio in self.ratios for kind in transforms]
+        self.fitted = fitted
 
     def predict(
         self,
@@ -216,16 +234,32 @@ class _Path:
             wanted.setdefault(kind, []).append(position)
         predicted = np.empty((len(test), len(settings)))
         for kind, positions in wanted.items():
-            model = AbundanceClassifier(
-                kind,
-                self.l1_ratio,
-                taxa=self.taxa,
-                covariates=self.covariates,
-                ratios=[settings[position][1] for position in positions],
-                ratio=settings[positions[-1]][1],
-            )
-            predicted[:, positions] = model.fit(train, target).path_probabilities(test)
+            ratios = [settings[position][1] for position in positions]
+            shared = {} if self.fitted is None or ratios != self.ratios else self.fitted
+            rows = tuple(train.index), target.tobytes(), tuple(test.index)
+            key = kind, self.l1_ratio, *self.covariates, *rows
+            if key not in shared:
+                shared[key] = self._path(kind, ratios, train, target, test)
+            predicted[:, positions] = shared[key]
         return predicted
+
+    def _path(
+        self,
+        kind: Transform,
+        ratios: list[float],
+        train: pd.DataFrame,
+        target: np.ndarray,
+        test: pd.DataFrame,
+    ) -> np.ndarray:
+        model = AbundanceClassifier(
+            kind,
+            self.l1_ratio,
+            taxa=self.taxa,
+            covariates=self.covariates,
+            ratios=ratios,
+            ratio=ratios[-1],
+        )
+        return model.fit(train, target).path_probabilities(test)
 
 
 class AbundanceClassifier(ClassifierMixin, BaseEstimator):
@@ -326,22 +360,31 @@ class _Single:
         return self._predictor(train, target, test, seed)[:, None]
 
 
-def build(name: str, taxa: Sequence[str], covariates: Sequence[str]) -> Model:
+def build(
+    name: str,
+    taxa: Sequence[str],
+    covariates: Sequence[str],
+    fitted: dict[Hashable, np.ndarray] | None = None,
+) -> Model:
     """Return the model of a name.
 
     Parameters
     ----------
     taxa, covariates
         Columns of the tables that it will be given.
+    fitted
+        Filled with the paths that the model fits, and read by others that fit the same, so that
+        ``ridge`` spares ``ridge_log`` the work. To be shared by models of one table, whose index
+        tells its rows apart.
     """
     taxa = list(taxa)
     penalised = {"ridge": 0.0, "lasso": 1.0, "elastic_net": 0.5}
     if name in penalised:
-        return _Path(penalised[name], TRANSFORMS, taxa)
+        return _Path(penalised[name], TRANSFORMS, taxa, (), fitted)
     kind, _, rest = name.partition("_")
     if kind in penalised:
         transform, _, extra = rest.partition("_")
-        return _Path(penalised[kind], [transform], taxa, covariates if extra else ())
+        return _Path(penalised[kind], [transform], taxa, covariates if extra else (), fitted)
     return _BASELINES[name](taxa, list(covariates))
 
 
