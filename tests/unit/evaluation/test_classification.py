@@ -85,12 +85,19 @@ def test_scores_within_cohorts_ignore_what_differs_between_them():
     assert "auc_delong" in pooled.index
 
 
-def test_probabilities_are_chosen_by_log_loss():
+def test_probabilities_of_about_the_least_log_loss_are_averaged():
     observed, odds = simulated()
     sharp, right = probability(6 * odds), probability(odds)
-    weights = METHODS["classification"]["chosen"](np.stack([sharp, right], axis=1), observed)
-    assert weights.tolist() == [0, 1]
+    near_best = METHODS["classification"]["near_best"]
+    assert near_best(np.stack([sharp, right], axis=1), observed).tolist() == [0, 1]
     assert log_loss(observed, right) < log_loss(observed, sharp)
+    rng = np.random.default_rng(0)
+    noisy = probability(odds + 0.05 * rng.normal(size=len(odds)))
+    weights = near_best(np.stack([sharp, right, noisy, right], axis=1), observed)
+    assert weights.tolist() == [0, 1 / 3, 1 / 3, 1 / 3]
+    # The worse by more than the noise of the difference is out, be that as small as it may.
+    worse = right + 1e-3 * (0.5 - observed)
+    assert near_best(np.stack([worse, right], axis=1), observed).tolist() == [0, 1]
     assert np.isnan(log_loss(observed, np.full(len(observed), np.nan)))
 
 

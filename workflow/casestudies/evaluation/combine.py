@@ -1,9 +1,11 @@
 """Models made of models, by their inner predictions alone.
 
-``chosen`` takes, in each outer fold, the model with the smallest inner error (squared error, or
-the log loss of probabilities); ``stack`` weights the models by non-negative least squares on their
-inner predictions (Breiman 1996, Mach. Learn. 24, 49-64). Both have inner predictions of their own,
-crossed over the inner folds, so that intervals can be calibrated as for any other model.
+``chosen`` takes, in each outer fold, the model with the smallest inner squared error; ``near_best``
+averages the probabilities of the models whose inner log loss cannot be told from the smallest,
+since among models as good as one another the very smallest is chance; ``stack`` weights the models
+by non-negative least squares on their inner predictions (Breiman 1996, Mach. Learn. 24, 49-64). All
+have inner predictions of their own, crossed over the inner folds, so that intervals can be
+calibrated as for any other model.
 """
 
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from scipy.optimize import nnls
 
 from casestudies.evaluation import key_columns
 from casestudies.evaluation.conformal import add_intervals
-from casestudies.evaluation.nested import log_loss
+from casestudies.evaluation.nested import log_losses
 from casestudies.provenance import stopwatch
 from casestudies.steps import main
 from casestudies.tables import read_table, write_table
@@ -29,10 +31,22 @@ def choose(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return np.eye(len(loss))[loss.argmin()]
 
 
-def choose_likeliest(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Return weight 1 for the model of least log loss: probabilities (n, m), classes 0/1 (n,)."""
-    losses = [log_loss(observed, column) for column in predicted.T]
-    return np.eye(len(losses))[int(np.argmin(losses))]
+def near_best(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Return equal weights of the models of about the least log loss.
+
+    A model counts if its loss exceeds the least by at most one standard error of the difference,
+    taken over the samples (the rule of Breiman et al. 1984, Classification and Regression Trees,
+    section 3.4.3, on paired differences).
+
+    Parameters
+    ----------
+    predicted, observed
+        Probabilities (n, m) and classes 0/1 (n,).
+    """
+    losses = np.column_stack([log_losses(observed, column) for column in predicted.T])
+    excess = losses - losses[:, [losses.mean(axis=0).argmin()]]
+    near = excess.mean(axis=0) <= excess.std(axis=0, ddof=1) / np.sqrt(len(excess))
+    return near / near.sum()
 
 
 def stack(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
@@ -44,7 +58,7 @@ def stack(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
 
 METHODS: dict[str, dict[str, Weigh]] = {
     "regression": {"chosen": choose, "stack": stack},
-    "classification": {"chosen": choose_likeliest, "stack": stack},
+    "classification": {"near_best": near_best, "stack": stack},
 }
 
 
@@ -107,7 +121,7 @@ def combine(
     inner: Path,
     weights: Path,
 ) -> None:
-    """Combine the models of one scheme into one: the inner choice, or a stack.
+    """Combine the models of one scheme into one: the inner choice, an average, or a stack.
 
     Parameters
     ----------
@@ -118,9 +132,10 @@ def combine(
     inner_predictions
         Inner predictions of each, in the same order.
     method
-        "chosen" or "stack".
+        "chosen", "near_best" or "stack" (see the module).
     task
-        "regression" or "classification": how a choice is made. Probabilities have no intervals.
+        "regression" (chosen, stack) or "classification" (near_best, stack). Probabilities have no
+        intervals.
     units
         Columns of the units that are new in this scheme.
     coverage

@@ -57,10 +57,15 @@ def mean_squared_error(observed: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.mean((observed - predicted) ** 2))
 
 
+def log_losses(observed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return the negative log likelihood of every sample, of classes 0/1."""
+    p = np.clip(predicted, 1e-15, 1 - 1e-15)
+    return -(observed * np.log(p) + (1 - observed) * np.log1p(-p))
+
+
 def log_loss(observed: np.ndarray, predicted: np.ndarray) -> float:
     """Return the mean negative log likelihood of classes 0/1; NaN if a prediction is missing."""
-    p = np.clip(predicted, 1e-15, 1 - 1e-15)
-    return float(-np.mean(observed * np.log(p) + (1 - observed) * np.log1p(-p)))
+    return float(np.mean(log_losses(observed, predicted)))
 
 
 def nested_cross_validation(
