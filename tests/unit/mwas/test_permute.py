@@ -70,14 +70,29 @@ def test_permuted_labels_give_chance_and_true_ones_what_fit_gives(
         seed=5,
         loss=log_loss,
     )
-    groups = samples["cohort"] if scheme == "lodo" else samples["age"]
     areas = [
         roc_auc_score(part["observed"], part["predicted"])
-        for _, part in predicted.groupby(groups.to_numpy()[predicted["position"]])
+        for _, part in predicted.groupby(["repeat", "fold"])
     ]
     # The folds are drawn anew, so that the areas agree but for chance.
     assert result["auc"].iloc[0] == pytest.approx(np.mean(areas), abs=0.02)
     assert result["auc"].iloc[0] > 0.85
+
+
+def test_a_model_that_finds_nothing_has_one_half_which_pooled_it_has_not() -> None:
+    """The reason for averaging over folds: training parts hold what the held-out fold lacks."""
+    samples = table(7)
+    folds = make_folds(samples, "disease", SCHEMES["cv"], 0)
+    predicted, _, _ = nested_cross_validation(
+        build("null_model", [], []),
+        samples,
+        samples["disease"].to_numpy(),
+        folds,
+        seed=5,
+        loss=log_loss,
+    )
+    assert mean_auc(predicted) == 0.5
+    assert roc_auc_score(predicted["observed"], predicted["predicted"]) < 0.48
 
 
 def test_threads_change_nothing(tmp_path: Path) -> None:
@@ -105,15 +120,14 @@ def test_a_cohort_of_one_class_stays_so() -> None:
     assert permuted(samples, np.random.default_rng(0)).tolist() == [1, 1, 1, 0, 0, 0]
 
 
-def test_the_auc_is_averaged_over_groups_with_both_classes_and_over_repeats() -> None:
+def test_the_auc_is_averaged_over_folds_with_both_classes() -> None:
     predictions = pd.DataFrame(
         {
             "repeat": [0] * 5 + [1] * 5,
-            "position": [*range(5)] * 2,
+            "fold": [0, 0, 1, 1, 2] * 2,
             "observed": [0, 1, 0, 1, 1] * 2,
             "predicted": [0.8, 0.9, 0.3, 0.2, 0.1, 0.1, 0.2, 0.3, 0.3, 0.1],
         }
     )
-    groups = np.array(["a", "a", "b", "b", "c"])
-    # Repeat 0: 1 in a, 0 in b; repeat 1: 1 in a, a tie in b; c has one class.
-    assert mean_auc(predictions, groups) == pytest.approx((0.5 + 0.75) / 2)
+    # Repeat 0: 1 and 0; repeat 1: 1 and a tie; the third folds have one class.
+    assert mean_auc(predictions) == pytest.approx((1 + 0 + 1 + 0.5) / 4)

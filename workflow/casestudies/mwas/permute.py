@@ -1,8 +1,12 @@
 """The AUC under chance: the whole pipeline again on labels that were permuted.
 
+The AUC, of the true labels too, is computed in each held-out fold and averaged. Pooled over folds
+it would lie below one half under chance: a fold with more cases leaves fewer to train on, and a
+model that finds nothing predicts that lower share for it. Within a fold any order of the labels is
+equally likely, whatever was learned from the others: the expectation is one half exactly.
+
 The folds are drawn anew for every permutation, stratified by its labels as those of the true ones
-are. On the old folds, a fold with more cases would leave fewer to train on, and a model that finds
-nothing would predict that lower share for it: the AUC under chance would lie below one half.
+are.
 """
 
 from pathlib import Path
@@ -44,24 +48,19 @@ def permuted(samples: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     return drawn.to_numpy(dtype=float)[positions]
 
 
-def mean_auc(predictions: pd.DataFrame, groups: np.ndarray) -> float:
-    """Return the AUC averaged over repeats and, within each, over groups that have both classes.
+def mean_auc(predictions: pd.DataFrame) -> float:
+    """Return the AUC averaged over the folds that have both classes.
 
     Parameters
     ----------
     predictions
-        Columns repeat, position, observed, predicted.
-    groups
-        Group of every position.
+        Columns repeat, fold, observed, predicted.
     """
     areas = [
-        [
-            auc(part["observed"].to_numpy(), part["predicted"].to_numpy(), np.ones((1, len(part))))
-            for _, part in rows.groupby(groups[rows["position"]])
-        ]
-        for _, rows in predictions.groupby("repeat")
+        auc(part["observed"].to_numpy(), part["predicted"].to_numpy(), np.ones((1, len(part))))
+        for _, part in predictions.groupby(["repeat", "fold"])
     ]
-    return float(np.mean([np.nanmean(row) for row in areas]))
+    return float(np.nanmean(areas))
 
 
 def null_distribution(
@@ -69,7 +68,6 @@ def null_distribution(
     predictors: pd.DataFrame,
     samples: pd.DataFrame,
     scheme: Scheme,
-    groups: np.ndarray,
     permutations: int,
     threads: int,
     seed: int,
@@ -80,8 +78,6 @@ def null_distribution(
     ----------
     scheme
         Cross-validation scheme; of its repeats the first is done.
-    groups
-        Group of every sample in which the AUC is computed, then averaged.
     """
     if isinstance(scheme, RepeatedKFold):
         scheme = scheme.model_copy(update={"repeats": 1})
@@ -103,7 +99,7 @@ def null_distribution(
                 calibrated=False,
                 label=f"permutation {permutation}",
             )
-        return mean_auc(predicted, groups)
+        return mean_auc(predicted)
 
     numbers = range(-1, permutations)
     jobs = Parallel(n_jobs=threads, return_as="generator")(delayed(one)(n) for n in numbers)
@@ -129,8 +125,7 @@ def permute(
     prepared
         Prepared table, one row per sample.
     splits
-        Split table, of which the scheme is read. If it leaves out cohorts, the AUC is computed in
-        each and averaged.
+        Split table, of which the scheme is read.
     scheme
         Name of the scheme.
     model
@@ -142,19 +137,16 @@ def permute(
     seed
         Seed of the permutations and the fits.
     output
-        Table: scheme, model, permutation (-1: the true labels), auc.
+        Table: scheme, model, permutation (-1: the true labels), auc (mean over held-out folds).
     """
     data = load(prepared)
     samples = data.samples
     settings = read_metadata(splits)["scheme"]
-    left_out = settings.get("group")
-    groups = samples[left_out].to_numpy() if left_out else np.zeros(len(samples))
     table = null_distribution(
         build(model, data.taxa.columns, data.usable_covariates),
         data.predictors,
         samples,
         TypeAdapter(Scheme).validate_python(settings),
-        groups,
         permutations,
         threads,
         seed,
