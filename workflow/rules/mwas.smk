@@ -108,38 +108,44 @@ rule prepare_mwas:
         " {params.options:q} --output {output} 2> {log}"
 
 
+# All models in one job: most take less time than Python takes to start, and they share paths.
 rule fit_mwas:
     input:
         prepared="results/mwas/{dataset}/prepared.parquet",
         splits="results/mwas/{dataset}/splits/{scheme}.parquet",
         code=code("mwas.fit"),
     output:
-        predictions="results/mwas/{dataset}/predictions/{scheme}/{model}.parquet",
-        inner="results/mwas/{dataset}/inner/{scheme}/{model}.parquet",
-        choices="results/mwas/{dataset}/choices/{scheme}/{model}.parquet",
+        predictions=[
+            f"results/mwas/{{dataset}}/predictions/{{scheme}}/{name}.parquet"
+            for name in MWAS.models
+        ],
+        inner=[f"results/mwas/{{dataset}}/inner/{{scheme}}/{name}.parquet" for name in MWAS.models],
+        choices=[
+            f"results/mwas/{{dataset}}/choices/{{scheme}}/{name}.parquet" for name in MWAS.models
+        ],
     log:
-        "logs/mwas/{dataset}/fit_{scheme}_{model}.log",
+        "logs/mwas/{dataset}/fit_{scheme}.log",
     benchmark:
-        "logs/mwas/{dataset}/fit_{scheme}_{model}.tsv"
-    wildcard_constraints:
-        model="|".join(MWAS.models),
+        "logs/mwas/{dataset}/fit_{scheme}.tsv"
     conda:
         "../../envs/studies.yaml"
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=120,
+        runtime=240,
         gpu=0,
     params:
-        seed=lambda wildcards: seed(
-            "mwas", "fit", wildcards.dataset, wildcards.scheme, wildcards.model
-        ),
+        models=MWAS.models,
+        predictions="results/mwas/{dataset}/predictions/{scheme}",
+        inner="results/mwas/{dataset}/inner/{scheme}",
+        choices="results/mwas/{dataset}/choices/{scheme}",
+        seed=lambda wildcards: seed("mwas", "fit", wildcards.dataset, wildcards.scheme),
     message:
-        "Fit {wildcards.model} on {wildcards.dataset} by {wildcards.scheme}"
+        "Fit the models of {wildcards.dataset} by {wildcards.scheme}"
     shell:
         "OMP_NUM_THREADS={threads} python -m casestudies.mwas.fit --prepared {input.prepared}"
-        " --splits {input.splits} --model {wildcards.model} --seed {params.seed}"
-        " --output {output.predictions} --inner {output.inner} --choices {output.choices} 2> {log}"
+        " --splits {input.splits} --models {params.models} --seed {params.seed}"
+        " --output {params.predictions} --inner {params.inner} --choices {params.choices} 2> {log}"
 
 
 rule combine_mwas:
@@ -178,10 +184,10 @@ rule combine_mwas:
     params:
         units=lambda wildcards: MWAS.schemes[wildcards.scheme].units,
     message:
-        "Choose among the linear models of {wildcards.dataset} by {wildcards.scheme}"
+        "Average the best linear models of {wildcards.dataset} by {wildcards.scheme}"
     shell:
         "python -m casestudies.evaluation.combine --samples {input.prepared}"
-        " --predictions {input.predictions} --inner-predictions {input.inner} --method chosen"
+        " --predictions {input.predictions} --inner-predictions {input.inner} --method near_best"
         " --task classification --units {params.units} --output {output.predictions}"
         " --inner {output.inner} --weights {output.weights} 2> {log}"
 

@@ -1,5 +1,6 @@
-"""Fit one model under one cross-validation scheme."""
+"""Fit the models of one data set under one cross-validation scheme."""
 
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,13 @@ def fit(
     *,
     prepared: Path,
     splits: Path,
-    model: str,
+    models: list[str],
     seed: int,
     output: Path,
     inner: Path,
     choices: Path,
 ) -> None:
-    """Fit a model on every fold of a scheme, its settings chosen by the inner folds' log loss.
+    """Fit models on every fold of a scheme, their settings chosen by the inner folds' log loss.
 
     Parameters
     ----------
@@ -31,39 +32,43 @@ def fit(
         Prepared table, one row per sample.
     splits
         Outer and inner folds of the scheme.
-    model
-        Name of the model (casestudies.mwas.models.build).
+    models
+        Names of the models (casestudies.mwas.models.build).
     seed
         Seed of everything random in the fits.
     output
-        Out-of-fold probabilities of disease.
+        Folder of the out-of-fold probabilities of disease, <model>.parquet.
     inner
-        Probabilities of the inner folds, for models with settings to choose.
+        Folder of the probabilities of the inner folds, for models with settings to choose.
     choices
-        Inner log loss of every setting in every fold.
+        Folder of the inner log loss of every setting in every fold.
     """
     data = load(prepared)
     folds = read_folds(splits, data.samples)
-    with stopwatch() as measured:
-        predicted, held_in, chosen = nested_cross_validation(
-            build(model, data.taxa.columns, data.usable_covariates),
-            data.predictors,
-            data.samples[TARGET].to_numpy(),
-            folds,
-            seed=seed,
-            loss=log_loss,
-            calibrated=False,
-            label=model,
-        )
+    predictors, target = data.predictors, data.samples[TARGET].to_numpy()
     names = data.samples["sample"].to_numpy()
-    tables = [
-        table.assign(sample=names[table["position"]]).drop(columns="position")
-        for table in (predicted, held_in)
-    ]
-    done = tables[0].assign(lower=np.nan, upper=np.nan)
-    write_table(done, output, {"model": model, "seed": seed, "device": "cpu", **measured})
-    write_table(tables[1], inner)
-    write_table(chosen, choices)
+    fitted: dict[Hashable, np.ndarray] = {}
+    for model in models:
+        with stopwatch() as measured:
+            predicted, held_in, chosen = nested_cross_validation(
+                build(model, data.taxa.columns, data.usable_covariates, fitted),
+                predictors,
+                target,
+                folds,
+                seed=seed,
+                loss=log_loss,
+                calibrated=False,
+                label=model,
+            )
+        tables = [
+            table.assign(sample=names[table["position"]]).drop(columns="position")
+            for table in (predicted, held_in)
+        ]
+        done = tables[0].assign(lower=np.nan, upper=np.nan)
+        facts = {"model": model, "seed": seed, "device": "cpu", **measured}
+        write_table(done, output / f"{model}.parquet", facts)
+        write_table(tables[1], inner / f"{model}.parquet")
+        write_table(chosen, choices / f"{model}.parquet")
 
 
 if __name__ == "__main__":
