@@ -100,7 +100,7 @@ def test_same_seed_same_bytes(study: dict) -> None:
 
 
 def test_a_model_of_the_taxa_must_be_there(study: dict) -> None:
-    with pytest.raises(InputError, match="none of linear, ridge_log"):
+    with pytest.raises(InputError, match="none of ridge_log, linear"):
         confound(**{**study, "predictions": study["predictions"][1:]})
 
 

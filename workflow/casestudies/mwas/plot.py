@@ -52,7 +52,7 @@ MODELS: dict[str, tuple[str, str]] = {
     "elastic_net": ("elastic net", BLUE),
     "random_forest": ("random forest", ORANGE),
     "gradient_boosting": ("gradient boosting", ORANGE),
-    "linear": ("inner choice, linear", BLACK),
+    "linear": ("linear, by inner folds", BLACK),
     "chosen": ("inner choice, all", BLACK),
 }
 LABELS = {name: label for name, (label, _) in MODELS.items()}
@@ -175,7 +175,7 @@ class Results:
 
     @property
     def best(self) -> str:
-        """The linear model that the inner folds choose, or the lasso where it is missing."""
+        """The linear models that the inner folds prefer, or the lasso where they are missing."""
         return "linear" if "linear" in self.models else "lasso_log"
 
     def score(self, scheme: str, metric: str, model: str) -> pd.Series:
@@ -998,7 +998,7 @@ def _subject(row) -> str:
         case "covariates":
             return "all covariates"
         case "model":
-            return "microbiome"
+            return f"microbiome ({LABELS.get(row.model, row.model)})"
         case "matched":
             name, _, value = row.name.partition(" = ")
             return f"microbiome within {value}" if value else f"microbiome, same {name}"
@@ -1185,7 +1185,7 @@ def permutation(results: Results, path: Path) -> None:
                 va="top",
             )
             axis.set_title(f"{LABELS.get(model, model)}, {scheme_title(scheme)}")
-            axis.set(xlabel="AUC", ylabel="permutations")
+            axis.set(xlabel="AUC, mean over held-out folds", ylabel="permutations")
             axis.yaxis.get_major_locator().set_params(integer=True)
 
 

@@ -47,7 +47,7 @@ def finding(results: Path, datasets: list[str], truth: Path | None = None) -> st
         linear = auc.loc[(within, "linear")]
         aucs.append(linear["estimate"])
         parts = [
-            f"{name}: the linear model that the inner folds choose has AUC {_interval(linear)}"
+            f"{name}: the linear models that the inner folds prefer have AUC {_interval(linear)}"
         ]
         parts += _against(folder, within, auc)
         task = name.removeprefix("pasolli2016-")
@@ -75,13 +75,16 @@ def finding(results: Path, datasets: list[str], truth: Path | None = None) -> st
     )
     if reached:
         headline += (
-            f"; the linear model chosen by inner folds reaches the published random forest on "
-            f"{sum(reached)} of {len(reached)} tasks"
+            f"; the average of the linear models that the inner folds prefer reaches the published "
+            f"random forest on {sum(reached)} of {len(reached)} tasks"
         )
     return "\n".join([headline + ".", *lines])
 
 
-_CARRIED = {"ridge_log": "ridge", "lasso_log": "lasso", "linear": "inner choice"}
+_CARRIED = {"ridge_log": "ridge", "lasso_log": "lasso", "linear": "inner average"}
+
+
+_MODELS = {"ridge_log": "ridge", "linear": "inner average"}
 
 
 def _interval(row: pd.Series) -> str:
@@ -114,8 +117,10 @@ def _confounding(folder: Path) -> str:
     matched = table[(table["kind"] == "matched") & (table["name"] == strongest["name"])]
     matched = matched[matched["estimate"].notna()]
     if not matched.empty:
+        whole = table[table["kind"] == "model"].iloc[0]
         text += (
-            f"; between samples that agree in it, the microbiome has {_interval(matched.iloc[0])}"
+            f"; between samples that agree in it, the microbiome ({_MODELS[whole['model']]}) has "
+            f"{_interval(matched.iloc[0])}, between all {_interval(whole)}"
         )
     return text + "."
 
