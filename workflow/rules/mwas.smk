@@ -182,13 +182,14 @@ rule combine_mwas:
         runtime=10,
         gpu=0,
     params:
+        simple=MWAS.one_transform,
         units=lambda wildcards: MWAS.schemes[wildcards.scheme].units,
     message:
         "Average the best linear models of {wildcards.dataset} by {wildcards.scheme}"
     shell:
         "python -m casestudies.evaluation.combine --samples {input.prepared}"
         " --predictions {input.predictions} --inner-predictions {input.inner} --method near_best"
-        " --task classification --units {params.units} --output {output.predictions}"
+        " --task classification --simple {params.simple} --units {params.units} --output {output.predictions}"
         " --inner {output.inner} --weights {output.weights} 2> {log}"
 
 

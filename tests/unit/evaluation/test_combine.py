@@ -59,3 +59,17 @@ def test_points_of_a_sample_are_combined_each_for_itself():
     assert (outer["predicted"] == outer["observed"]).all()
     assert set(outer.columns) >= {"sample", "point"} and len(outer) == 6
     assert weights.set_index("model")["weight"].to_dict() == {"bad": 0.0, "good": 1.0}
+
+
+def test_a_simple_model_is_preferred_where_it_is_among_the_best():
+    outer, inner = models(np.random.default_rng(0), {"bad": 2.0, "good": 0.1, "other": 0.1})
+
+    def both(predicted, observed):
+        return np.array([0, 0.5, 0.5])
+
+    combined, crossed, weights = combine_models(outer, inner, both, simple=["bad", "other"])
+    assert np.allclose(combined["predicted"], outer["other"]["predicted"])
+    assert set(weights.loc[weights["weight"] > 0, "model"]) == {"other"}
+    assert len(crossed) == 20
+    kept = combine_models(outer, inner, both, simple=["bad"])[2]
+    assert set(kept.loc[kept["weight"] > 0, "model"]) == {"good", "other"}

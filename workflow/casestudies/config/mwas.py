@@ -165,19 +165,24 @@ class Mwas(Study):
         ]
 
     def predictors(self, dataset: str, scheme: str) -> list[str]:
-        """Return everything that is scored under a scheme, the choice of a linear one included."""
+        """Return everything that is scored under a scheme, the average of linear ones included."""
         return [*self.models, "linear"]
 
     @property
     def linear(self) -> list[str]:
-        """The penalised linear models of abundances alone, from which `linear` is chosen."""
+        """The penalised linear models of abundances alone, of which `linear` averages some."""
         return [model for model in self.models if model in get_args(Linear)]
+
+    @property
+    def one_transform(self) -> list[str]:
+        """Those of them that leave the inner folds no transform to choose."""
+        return [model for model in self.linear if model.startswith(("ridge_", "lasso_"))]
 
     @model_validator(mode="after")
     def _needed(self) -> Self:
         if all("cohort" in scheme.units for scheme in self.schemes.values()):
             raise ValueError("schemes needs one that does not leave out cohorts")
-        if not any(name.startswith(("ridge_", "lasso_")) for name in self.linear):
+        if not self.one_transform:
             raise ValueError("models needs a linear one of a fixed transform, such as lasso_log")
         for name, scheme in self.schemes.items():
             if ("cohort" in scheme.units) != (name == "lodo"):

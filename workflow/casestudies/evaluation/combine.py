@@ -8,7 +8,7 @@ have inner predictions of their own, crossed over the inner folds, so that inter
 calibrated as for any other model.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,10 @@ METHODS: dict[str, dict[str, Weigh]] = {
 
 
 def combine_models(
-    outer: dict[str, pd.DataFrame], inner: dict[str, pd.DataFrame], weigh: Weigh
+    outer: dict[str, pd.DataFrame],
+    inner: dict[str, pd.DataFrame],
+    weigh: Weigh,
+    simple: Collection[str] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Combine models fold by fold.
 
@@ -72,6 +75,9 @@ def combine_models(
     outer, inner
         Per model its out-of-fold and its inner predictions. A model that is undefined for a
         sample of a fold takes no part in that fold.
+    simple
+        If any of these has a weight, the others have none: of models that cannot be told apart the
+        simpler, whose inner error is the less flattered by choices, is to be preferred.
 
     Returns
     -------
@@ -87,17 +93,25 @@ def combine_models(
         train = inner_by_fold[key]
         usable = [m for m in models if train[m].notna().all() and test[m].notna().all()]
         values, observed = train[usable].to_numpy(), train["observed"].to_numpy()
-        weights = weigh(values, observed)
+        preferred = np.isin(usable, list(simple))
+        weights = _simplest(weigh(values, observed), preferred)
         outer_parts.append(test[[*keys, "observed"]].assign(predicted=test[usable] @ weights))
         crossed = np.empty(len(train))
         for fold in train["inner"].unique():
             held_out = (train["inner"] == fold).to_numpy()
-            crossed[held_out] = values[held_out] @ weigh(values[~held_out], observed[~held_out])
+            others = weigh(values[~held_out], observed[~held_out])
+            crossed[held_out] = values[held_out] @ _simplest(others, preferred)
         inner_parts.append(train[[*keys, "inner", "observed"]].assign(predicted=crossed))
         table = pd.DataFrame({"model": usable, "weight": weights})
         weight_parts.append(table.assign(repeat=key[0], fold=key[1]))
     weights = pd.concat(weight_parts)[["repeat", "fold", "model", "weight"]]
     return pd.concat(outer_parts), pd.concat(inner_parts), weights
+
+
+def _simplest(weights: np.ndarray, preferred: np.ndarray) -> np.ndarray:
+    """Return the weights of the preferred models alone, if they have any."""
+    kept = np.where(preferred, weights, 0)
+    return kept / kept.sum() if kept.any() else weights
 
 
 def _wide(models: dict[str, pd.DataFrame], keys: list[str]) -> pd.DataFrame:
@@ -115,6 +129,7 @@ def combine(
     inner_predictions: list[Path],
     method: str,
     task: str = "regression",
+    simple: list[str] | None = None,
     units: list[str],
     coverage: float = 0.9,
     output: Path,
@@ -136,6 +151,8 @@ def combine(
     task
         "regression" (chosen, stack) or "classification" (near_best, stack). Probabilities have no
         intervals.
+    simple
+        Models that are preferred to others of about the same inner error.
     units
         Columns of the units that are new in this scheme.
     coverage
@@ -152,7 +169,9 @@ def combine(
     with stopwatch() as measured:
         outer_tables = {path.stem: read_table(path) for path in predictions}
         inner_tables = {path.stem: read_table(path) for path in inner_predictions}
-        combined, crossed, used = combine_models(outer_tables, inner_tables, METHODS[task][method])
+        combined, crossed, used = combine_models(
+            outer_tables, inner_tables, METHODS[task][method], simple or ()
+        )
         if task == "regression":
             combined = add_intervals(combined, crossed, table[units], coverage)
         else:
