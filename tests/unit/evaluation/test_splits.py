@@ -119,6 +119,20 @@ def test_stratified_folds_keep_subjects_together_and_classes_in_proportion():
     assert not np.array_equal(first, second)
 
 
+def test_where_every_subject_gave_one_sample_the_classes_are_spread_evenly():
+    frame = pd.DataFrame({"subject": [f"s{i}" for i in range(61)]})
+    frame["sample"] = frame["subject"]
+    frame["label"] = np.random.default_rng(0).permutation(np.arange(61) < 22).astype(float)
+    scheme = RepeatedKFold(subject="subject", folds=5, repeats=2, inner_folds=3)
+    folds = make_folds(frame, "label", scheme, 3)
+    for fold in folds:
+        assert frame["label"].iloc[fold.test].sum() in (4, 5)
+        assert len(fold.test) in (12, 13)
+    for repeat in (folds[:5], folds[5:]):
+        tested = np.concatenate([fold.test for fold in repeat])
+        assert np.array_equal(np.sort(tested), np.arange(61))
+
+
 @pytest.mark.parametrize("name", SCHEMES)
 def test_written_and_read_back_the_folds_are_the_same(name, tmp_path):
     frame = table()

@@ -227,10 +227,13 @@ def _stratified(
             f"{target!r} has {smallest}; choose fewer folds."
         )
     subjects = samples[scheme.subject].to_numpy()[rows]
+    options = {"shuffle": True, "random_state": int(rng.integers(2**31))}
     # Grouping takes a thousand times as long, to no purpose where nobody gave two samples.
-    kind = StratifiedGroupKFold if pd.Index(subjects).has_duplicates else StratifiedKFold
-    splitter = kind(folds, shuffle=True, random_state=int(rng.integers(2**31)))
-    for train, test in splitter.split(rows, labels, subjects):
+    if pd.Index(subjects).has_duplicates:
+        pairs = StratifiedGroupKFold(folds, **options).split(rows, labels, subjects)
+    else:
+        pairs = StratifiedKFold(folds, **options).split(rows, labels)
+    for train, test in pairs:
         yield rows[train], rows[test]
 
 
