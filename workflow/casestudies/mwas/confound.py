@@ -27,6 +27,7 @@ MICROBIOME = ("ridge_log", "linear")
 """Models of the taxa alone, of which the first that is there is examined: the one, the same for all
 data sets, to which ridge_log_covariates adds the covariates."""
 
+_WANTED = ["repeat", "sample", "observed", "predicted"]
 _RESAMPLES = 2000
 _DEFINES = 0.95  # a covariate that separates the classes this well is the label by another name
 _CALIPER = 0.2  # standard deviations, for numbers other than age and bmi (Austin 2011)
@@ -205,7 +206,7 @@ def confounding(
             confidence,
             np.random.SeedSequence(seed),
         )
-        pairs = scorer.compare({both: predictions[both], "covariates": together})
+        pairs = scorer.compare({both: predictions[both], "covariates": together[_WANTED]})
         pair = pairs[pairs["model"] == both].iloc[0]
         bounds = [pair["estimate"], pair["lower"], pair["upper"]]
         rows.append(["added", "all", both, *bounds, *counts, "difference of AUC to covariates"])
@@ -272,11 +273,10 @@ def confound(
         upper, samples, positives, note. Kinds: covariate, covariates, model, matched, added.
     """
     data = load(prepared)
-    wanted = ["repeat", "sample", "observed", "predicted"]
     table = confounding(
         data,
         read_folds(splits, data.samples),
-        {path.stem: read_table(path, complete=wanted)[wanted] for path in predictions},
+        {path.stem: read_table(path, complete=_WANTED)[_WANTED] for path in predictions},
         {"age": caliper_age, "bmi": caliper_bmi},
         confidence,
         seed,
