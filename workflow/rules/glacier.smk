@@ -94,41 +94,49 @@ rule prepare_glacier:
         " {params.published} --output {output} 2> {log}"
 
 
-rule fit_glacier:
-    input:
-        prepared="results/glacier/{dataset}/prepared.parquet",
-        splits="results/glacier/{dataset}/splits/{scheme}.parquet",
-        code=code("glacier.fit"),
-    output:
-        predictions="results/glacier/{dataset}/predictions/{scheme}/{model}.parquet",
-        inner="results/glacier/{dataset}/inner/{scheme}/{model}.parquet",
-        choices="results/glacier/{dataset}/choices/{scheme}/{model}.parquet",
-    log:
-        "logs/glacier/{dataset}/fit_{scheme}_{model}.log",
-    benchmark:
-        "logs/glacier/{dataset}/fit_{scheme}_{model}.tsv"
-    wildcard_constraints:
-        model="|".join(GLACIER.models),
-    conda:
-        "../../envs/studies.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-        gpu=0,
-    params:
-        units=lambda wildcards: GLACIER.schemes[wildcards.scheme].units,
-        coverage=CONFIG.scores.coverage,
-        seed=lambda wildcards: seed(
-            "glacier", "fit", wildcards.dataset, wildcards.scheme, wildcards.model
-        ),
-    message:
-        "Fit {wildcards.model} on {wildcards.dataset} by {wildcards.scheme}"
-    shell:
-        "OMP_NUM_THREADS={threads} python -m casestudies.glacier.fit --prepared {input.prepared}"
-        " --splits {input.splits} --model {wildcards.model} --units {params.units}"
-        " --coverage {params.coverage} --seed {params.seed} --output {output.predictions}"
-        " --inner {output.inner} --choices {output.choices} 2> {log}"
+# All classical models in one job: most take less time than Python takes to start.
+for job, (models, schemes) in GLACIER.fitting_jobs().items():
+
+    rule:
+        name:
+            f"fit_glacier_{job}"
+        input:
+            prepared="results/glacier/{dataset}/prepared.parquet",
+            splits="results/glacier/{dataset}/splits/{scheme}.parquet",
+            code=code("glacier.fit"),
+        output:
+            predictions=model_files("glacier", "predictions", models),
+            inner=model_files("glacier", "inner", models),
+            choices=model_files("glacier", "choices", models),
+        log:
+            "logs/glacier/{dataset}/fit_{scheme}.log",
+        benchmark:
+            "logs/glacier/{dataset}/fit_{scheme}.tsv"
+        wildcard_constraints:
+            scheme="|".join(schemes),
+        conda:
+            "../../envs/studies.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=240,
+            gpu=0,
+        params:
+            models=models,
+            seeds=lambda wildcards, output: model_seeds("glacier", wildcards, output),
+            units=lambda wildcards: GLACIER.schemes[wildcards.scheme].units,
+            coverage=CONFIG.scores.coverage,
+            predictions=lambda wildcards, output: os.path.dirname(output.predictions[0]),
+            inner=lambda wildcards, output: os.path.dirname(output.inner[0]),
+            choices=lambda wildcards, output: os.path.dirname(output.choices[0]),
+        message:
+            "Fit the models of {wildcards.dataset} by {wildcards.scheme}"
+        shell:
+            "OMP_NUM_THREADS={threads} python -m casestudies.glacier.fit"
+            " --prepared {input.prepared} --splits {input.splits} --models {params.models}"
+            " --seeds {params.seeds} --units {params.units} --coverage {params.coverage}"
+            " --output {params.predictions} --inner {params.inner} --choices {params.choices}"
+            " 2> {log}"
 
 
 rule train_glacier:

@@ -174,16 +174,26 @@ class Glacier(Study):
         """Return the reader of a data set's raw files: a user's own are CSV files."""
         return "csv" if dataset in self.local else "alpgm"
 
-    def fitted(self, scheme: str) -> list[str]:
-        """Return the models and networks that are defined under a scheme.
+    def classical(self, scheme: str) -> list[str]:
+        """Return the models that are no network and are defined under a scheme.
 
         The mean of the same year needs training glaciers in that year.
         """
         new_years = "year" in self.schemes[scheme].units
-        return [
-            *(model for model in self.models if not (model == "year_mean" and new_years)),
-            *self.networks,
-        ]
+        return [model for model in self.models if not (model == "year_mean" and new_years)]
+
+    def fitting_jobs(self) -> dict[str, tuple[list[str], list[str]]]:
+        """Return by job the classical models and the schemes under which it fits them."""
+        jobs: dict[str, tuple[list[str], list[str]]] = {}
+        for name, scheme in self.schemes.items():
+            job = "new_year" if "year" in scheme.units else "known_year"
+            if models := self.classical(name):
+                jobs.setdefault(job, (models, []))[1].append(name)
+        return jobs
+
+    def fitted(self, scheme: str) -> list[str]:
+        """Return the models and networks that are defined under a scheme."""
+        return [*self.classical(scheme), *self.networks]
 
     def honest(self, scheme: str) -> list[str]:
         """Return those that choose nothing on the data that they are tested on."""
