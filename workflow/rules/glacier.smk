@@ -198,17 +198,15 @@ rule combine_glacier:
             scheme=wildcards.scheme,
             model=GLACIER.honest(wildcards.scheme),
         ),
-        code=code("evaluation.combine"),
+        code=code("glacier.combine"),
     output:
-        predictions="results/glacier/{dataset}/predictions/{scheme}/{model}.parquet",
-        inner="results/glacier/{dataset}/inner/{scheme}/{model}.parquet",
-        weights="results/glacier/{dataset}/weights/{scheme}/{model}.parquet",
+        predictions=model_files("glacier", "predictions", GLACIER.combinations),
+        inner=model_files("glacier", "inner", GLACIER.combinations),
+        weights=model_files("glacier", "weights", GLACIER.combinations),
     log:
-        "logs/glacier/{dataset}/combine_{scheme}_{model}.log",
+        "logs/glacier/{dataset}/combine_{scheme}.log",
     benchmark:
-        "logs/glacier/{dataset}/combine_{scheme}_{model}.tsv"
-    wildcard_constraints:
-        model="chosen|stack",
+        "logs/glacier/{dataset}/combine_{scheme}.tsv"
     conda:
         "../../envs/studies.yaml"
     threads: 1
@@ -217,15 +215,19 @@ rule combine_glacier:
         runtime=10,
         gpu=0,
     params:
+        methods=GLACIER.combinations,
         units=lambda wildcards: GLACIER.schemes[wildcards.scheme].units,
         coverage=CONFIG.scores.coverage,
+        output=lambda wildcards, output: os.path.dirname(output.predictions[0]),
+        inner=lambda wildcards, output: os.path.dirname(output.inner[0]),
+        weights=lambda wildcards, output: os.path.dirname(output.weights[0]),
     message:
-        "Combine the models of {wildcards.dataset} by {wildcards.scheme}: {wildcards.model}"
+        "Combine the models of {wildcards.dataset} by {wildcards.scheme}"
     shell:
-        "python -m casestudies.evaluation.combine --samples {input.prepared}"
+        "python -m casestudies.glacier.combine --samples {input.prepared}"
         " --predictions {input.predictions} --inner-predictions {input.inner}"
-        " --method {wildcards.model} --units {params.units} --coverage {params.coverage}"
-        " --output {output.predictions} --inner {output.inner} --weights {output.weights} 2> {log}"
+        " --methods {params.methods} --units {params.units} --coverage {params.coverage}"
+        " --output {params.output} --inner {params.inner} --weights {params.weights} 2> {log}"
 
 
 rule audit_glacier:

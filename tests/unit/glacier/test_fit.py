@@ -1,4 +1,4 @@
-"""The step that fits the classical models of one scheme."""
+"""The steps that fit the classical models of one scheme, and that combine models."""
 
 from pathlib import Path
 
@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from casestudies.config.glacier import Glacier
 from casestudies.config.schemes import LeaveOneGroupOut
 from casestudies.errors import InputError
 from casestudies.evaluation.splits import folds_to_table, make_folds
 from casestudies.glacier import models
+from casestudies.glacier.combine import combine_all
 from casestudies.glacier.fit import fit
 from casestudies.tables import read_metadata, write_table
 from tests.unit.glacier.test_models import make_prepared
@@ -87,3 +89,25 @@ def test_a_model_that_fails_leaves_no_file_of_its_own(study, monkeypatch):
         run(study, "mean", "lasso")
     written = {path.name for path in study.rglob("mean_lasso/*/*")}
     assert written == {"mean.parquet"}
+
+
+def test_one_step_chooses_and_stacks(study):
+    folder = run(study, "mean", "lasso")
+    combine_all(
+        samples=study / "prepared.parquet",
+        predictions=[folder / "output" / f"{name}.parquet" for name in ("mean", "lasso")],
+        inner_predictions=[folder / "inner" / f"{name}.parquet" for name in ("mean", "lasso")],
+        methods=list(Glacier.combinations),
+        units=["glacier"],
+        output=study / "combined",
+        inner=study / "combined_inner",
+        weights=study / "weights",
+    )
+    lasso = pd.read_parquet(folder / "output/lasso.parquet").set_index("sample")["predicted"]
+    chosen = pd.read_parquet(study / "combined/chosen.parquet").set_index("sample")["predicted"]
+    np.testing.assert_allclose(chosen[lasso.index], lasso)
+    for method in Glacier.combinations:
+        assert read_metadata(study / f"combined/{method}.parquet")["model"] == method
+        weights = pd.read_parquet(study / f"weights/{method}.parquet")
+        assert np.allclose(weights.groupby("fold")["weight"].sum(), 1)
+        assert len(pd.read_parquet(study / f"combined_inner/{method}.parquet")) > len(lasso)
