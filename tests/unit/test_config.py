@@ -120,3 +120,22 @@ def test_leaving_out_years_takes_several():
         "coarse_pixels",
         "pca_all_images",
     ]
+
+
+def test_a_job_fits_the_models_that_its_schemes_and_data_sets_allow(tmp_path):
+    glacier = load({"glacier": {"models": ["mean", "year_mean"]}}).glacier
+    assert glacier.fitting_jobs() == {
+        "known_year": (["mean", "year_mean"], ["logo"]),
+        "new_year": (["mean"], ["loyo", "lsygo", "forward"]),
+    }
+    only = load({"glacier": {"models": ["year_mean"]}}).glacier
+    assert only.fitting_jobs() == {"known_year": (["year_mean"], ["logo"])}
+    local = {"mine": {"path": str(tmp_path), "solver": "openfoam"}}
+    wind = load({"wind": {"baselines": ["linear", "mass_consistent"], "local": local}}).wind
+    assert wind.fitting_jobs() == {
+        "mass_consistent": (["linear"], ["simulated", "massifs"]),
+        "openfoam": (["linear", "mass_consistent"], ["simulated-rans", "massifs-rans", "mine"]),
+    }
+    for _, (models, datasets) in wind.fitting_jobs().items():
+        for dataset in datasets:
+            assert wind.fitted(dataset) == [*models, *wind.networks]

@@ -16,7 +16,8 @@ def test_a_bare_dry_run_plans_the_studies(checkout, snakefile):
     done = checkout.snakemake("-n", "--snakefile", snakefile)
     jobs = parse_jobs(done.stdout + done.stderr)
     assert done.returncode == 0, done.stderr
-    assert {"all", "simulate_glacier", "fit_glacier", "train_glacier", "score"} <= set(jobs)
+    assert {"all", "simulate_glacier", "fit_glacier_new_year", "train_glacier"} <= set(jobs)
+    assert {"fit_wind_mass_consistent", "score"} <= set(jobs)
     assert "fetch" not in jobs
     assert sum(jobs.values()) < 300
 

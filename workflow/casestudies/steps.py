@@ -4,13 +4,13 @@ import errno
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import cyclopts
 from tqdm import tqdm
 
-from casestudies.errors import InputError
+from casestudies.errors import InputError, nearest
 
 T = TypeVar("T")
 log = logging.getLogger("casestudies")
@@ -66,3 +66,30 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterat
             shown = now
             log.info("%s: %d of %s, %.0f s", label, done, total or "?", now - start)
     log.info("%s: %d done in %.1f s", label, done, time.monotonic() - start)
+
+
+def seeded(models: Sequence[str], seeds: Sequence[int], known: Collection[str]) -> dict[str, int]:
+    """Return the seed of each model that a step is asked to fit.
+
+    Parameters
+    ----------
+    models, seeds
+        What ``--models`` and ``--seeds`` name, in the same order.
+    known
+        Names of the models that there are.
+
+    Raises
+    ------
+    InputError
+        If a model is unknown or named twice, or there is not one seed for each.
+    """
+    for model in models:
+        if model not in known:
+            raise InputError(f"--models: unknown model {model!r}; {nearest(model, known)}")
+        if models.count(model) > 1:
+            raise InputError(f"--models: {model!r} is named twice; name each model once.")
+    if len(models) != len(seeds):
+        raise InputError(
+            f"--seeds: {len(seeds)} seeds for {len(models)} models; give one for each model."
+        )
+    return dict(zip(models, seeds, strict=True))

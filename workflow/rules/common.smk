@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 from glob import glob
@@ -104,6 +105,17 @@ def predictions(study, dataset):
         for scheme in STUDIES[study].schemes_of(dataset)
         for model in STUDIES[study].predictors(dataset, scheme)
     ]
+
+
+def model_files(study, folder, models):
+    """The tables that one job writes for several models, on a data set under a scheme."""
+    return [f"results/{study}/{{dataset}}/{folder}/{{scheme}}/{name}.parquet" for name in models]
+
+
+def model_seeds(study, wildcards, output):
+    """The seeds of the models that one job fits, each named by its model as well."""
+    names = [Path(path).stem for path in output.predictions]
+    return [seed(study, "fit", wildcards.dataset, wildcards.scheme, name) for name in names]
 
 
 def mwas_truth(dataset):

@@ -94,41 +94,49 @@ rule prepare_glacier:
         " {params.published} --output {output} 2> {log}"
 
 
-rule fit_glacier:
-    input:
-        prepared="results/glacier/{dataset}/prepared.parquet",
-        splits="results/glacier/{dataset}/splits/{scheme}.parquet",
-        code=code("glacier.fit"),
-    output:
-        predictions="results/glacier/{dataset}/predictions/{scheme}/{model}.parquet",
-        inner="results/glacier/{dataset}/inner/{scheme}/{model}.parquet",
-        choices="results/glacier/{dataset}/choices/{scheme}/{model}.parquet",
-    log:
-        "logs/glacier/{dataset}/fit_{scheme}_{model}.log",
-    benchmark:
-        "logs/glacier/{dataset}/fit_{scheme}_{model}.tsv"
-    wildcard_constraints:
-        model="|".join(GLACIER.models),
-    conda:
-        "../../envs/studies.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-        gpu=0,
-    params:
-        units=lambda wildcards: GLACIER.schemes[wildcards.scheme].units,
-        coverage=CONFIG.scores.coverage,
-        seed=lambda wildcards: seed(
-            "glacier", "fit", wildcards.dataset, wildcards.scheme, wildcards.model
-        ),
-    message:
-        "Fit {wildcards.model} on {wildcards.dataset} by {wildcards.scheme}"
-    shell:
-        "OMP_NUM_THREADS={threads} python -m casestudies.glacier.fit --prepared {input.prepared}"
-        " --splits {input.splits} --model {wildcards.model} --units {params.units}"
-        " --coverage {params.coverage} --seed {params.seed} --output {output.predictions}"
-        " --inner {output.inner} --choices {output.choices} 2> {log}"
+# All classical models in one job: most take less time than Python takes to start.
+for job, (models, schemes) in GLACIER.fitting_jobs().items():
+
+    rule:
+        name:
+            f"fit_glacier_{job}"
+        input:
+            prepared="results/glacier/{dataset}/prepared.parquet",
+            splits="results/glacier/{dataset}/splits/{scheme}.parquet",
+            code=code("glacier.fit"),
+        output:
+            predictions=model_files("glacier", "predictions", models),
+            inner=model_files("glacier", "inner", models),
+            choices=model_files("glacier", "choices", models),
+        log:
+            "logs/glacier/{dataset}/fit_{scheme}.log",
+        benchmark:
+            "logs/glacier/{dataset}/fit_{scheme}.tsv"
+        wildcard_constraints:
+            scheme="|".join(schemes),
+        conda:
+            "../../envs/studies.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=240,
+            gpu=0,
+        params:
+            models=models,
+            seeds=lambda wildcards, output: model_seeds("glacier", wildcards, output),
+            units=lambda wildcards: GLACIER.schemes[wildcards.scheme].units,
+            coverage=CONFIG.scores.coverage,
+            predictions=lambda wildcards, output: os.path.dirname(output.predictions[0]),
+            inner=lambda wildcards, output: os.path.dirname(output.inner[0]),
+            choices=lambda wildcards, output: os.path.dirname(output.choices[0]),
+        message:
+            "Fit the models of {wildcards.dataset} by {wildcards.scheme}"
+        shell:
+            "OMP_NUM_THREADS={threads} python -m casestudies.glacier.fit"
+            " --prepared {input.prepared} --splits {input.splits} --models {params.models}"
+            " --seeds {params.seeds} --units {params.units} --coverage {params.coverage}"
+            " --output {params.predictions} --inner {params.inner} --choices {params.choices}"
+            " 2> {log}"
 
 
 rule train_glacier:
@@ -190,17 +198,15 @@ rule combine_glacier:
             scheme=wildcards.scheme,
             model=GLACIER.honest(wildcards.scheme),
         ),
-        code=code("evaluation.combine"),
+        code=code("glacier.combine"),
     output:
-        predictions="results/glacier/{dataset}/predictions/{scheme}/{model}.parquet",
-        inner="results/glacier/{dataset}/inner/{scheme}/{model}.parquet",
-        weights="results/glacier/{dataset}/weights/{scheme}/{model}.parquet",
+        predictions=model_files("glacier", "predictions", GLACIER.combinations),
+        inner=model_files("glacier", "inner", GLACIER.combinations),
+        weights=model_files("glacier", "weights", GLACIER.combinations),
     log:
-        "logs/glacier/{dataset}/combine_{scheme}_{model}.log",
+        "logs/glacier/{dataset}/combine_{scheme}.log",
     benchmark:
-        "logs/glacier/{dataset}/combine_{scheme}_{model}.tsv"
-    wildcard_constraints:
-        model="chosen|stack",
+        "logs/glacier/{dataset}/combine_{scheme}.tsv"
     conda:
         "../../envs/studies.yaml"
     threads: 1
@@ -209,15 +215,19 @@ rule combine_glacier:
         runtime=10,
         gpu=0,
     params:
+        methods=GLACIER.combinations,
         units=lambda wildcards: GLACIER.schemes[wildcards.scheme].units,
         coverage=CONFIG.scores.coverage,
+        output=lambda wildcards, output: os.path.dirname(output.predictions[0]),
+        inner=lambda wildcards, output: os.path.dirname(output.inner[0]),
+        weights=lambda wildcards, output: os.path.dirname(output.weights[0]),
     message:
-        "Combine the models of {wildcards.dataset} by {wildcards.scheme}: {wildcards.model}"
+        "Combine the models of {wildcards.dataset} by {wildcards.scheme}"
     shell:
-        "python -m casestudies.evaluation.combine --samples {input.prepared}"
+        "python -m casestudies.glacier.combine --samples {input.prepared}"
         " --predictions {input.predictions} --inner-predictions {input.inner}"
-        " --method {wildcards.model} --units {params.units} --coverage {params.coverage}"
-        " --output {output.predictions} --inner {output.inner} --weights {output.weights} 2> {log}"
+        " --methods {params.methods} --units {params.units} --coverage {params.coverage}"
+        " --output {params.output} --inner {params.inner} --weights {params.weights} 2> {log}"
 
 
 rule audit_glacier:

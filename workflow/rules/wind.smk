@@ -196,42 +196,50 @@ rule prepare_wind:
         " --cheap {input.cheap} --fields {output.fields} --output {output.prepared} 2> {log}"
 
 
-rule fit_wind:
-    input:
-        fields="results/wind/{dataset}/prepared.nc",
-        prepared="results/wind/{dataset}/prepared.parquet",
-        splits="results/wind/{dataset}/splits/{scheme}.parquet",
-        code=code("wind.fit"),
-    output:
-        predictions="results/wind/{dataset}/predictions/{scheme}/{model}.parquet",
-        inner="results/wind/{dataset}/inner/{scheme}/{model}.parquet",
-        choices="results/wind/{dataset}/choices/{scheme}/{model}.parquet",
-    log:
-        "logs/wind/{dataset}/fit_{scheme}_{model}.log",
-    benchmark:
-        "logs/wind/{dataset}/fit_{scheme}_{model}.tsv"
-    wildcard_constraints:
-        model="|".join(WIND.baselines),
-    conda:
-        "../../envs/studies.yaml"
-    threads: 1
-    resources:
-        mem_mb=3000,
-        runtime=60,
-        gpu=0,
-    params:
-        units=lambda wildcards: WIND.schemes[wildcards.scheme].units,
-        coverage=CONFIG.scores.coverage,
-        seed=lambda wildcards: seed(
-            "wind", "fit", wildcards.dataset, wildcards.scheme, wildcards.model
-        ),
-    message:
-        "Fit {wildcards.model} on {wildcards.dataset} by {wildcards.scheme}"
-    shell:
-        "OMP_NUM_THREADS={threads} python -m casestudies.wind.fit --prepared {input.fields}"
-        " --samples {input.prepared} --splits {input.splits} --model {wildcards.model}"
-        " --units {params.units} --coverage {params.coverage} --seed {params.seed}"
-        " --output {output.predictions} --inner {output.inner} --choices {output.choices} 2> {log}"
+# All baselines in one job, which reads the flows and computes the features of the cells once.
+for job, (models, datasets) in WIND.fitting_jobs().items():
+
+    rule:
+        name:
+            f"fit_wind_{job}"
+        input:
+            fields="results/wind/{dataset}/prepared.nc",
+            prepared="results/wind/{dataset}/prepared.parquet",
+            splits="results/wind/{dataset}/splits/{scheme}.parquet",
+            code=code("wind.fit"),
+        output:
+            predictions=model_files("wind", "predictions", models),
+            inner=model_files("wind", "inner", models),
+            choices=model_files("wind", "choices", models),
+        log:
+            "logs/wind/{dataset}/fit_{scheme}.log",
+        benchmark:
+            "logs/wind/{dataset}/fit_{scheme}.tsv"
+        wildcard_constraints:
+            dataset="|".join(map(re.escape, datasets)),
+        conda:
+            "../../envs/studies.yaml"
+        threads: 1
+        resources:
+            mem_mb=3000,
+            runtime=240,
+            gpu=0,
+        params:
+            models=models,
+            seeds=lambda wildcards, output: model_seeds("wind", wildcards, output),
+            units=lambda wildcards: WIND.schemes[wildcards.scheme].units,
+            coverage=CONFIG.scores.coverage,
+            predictions=lambda wildcards, output: os.path.dirname(output.predictions[0]),
+            inner=lambda wildcards, output: os.path.dirname(output.inner[0]),
+            choices=lambda wildcards, output: os.path.dirname(output.choices[0]),
+        message:
+            "Fit the models of {wildcards.dataset} by {wildcards.scheme}"
+        shell:
+            "OMP_NUM_THREADS={threads} python -m casestudies.wind.fit --prepared {input.fields}"
+            " --samples {input.prepared} --splits {input.splits} --models {params.models}"
+            " --seeds {params.seeds} --units {params.units} --coverage {params.coverage}"
+            " --output {params.predictions} --inner {params.inner} --choices {params.choices}"
+            " 2> {log}"
 
 
 rule train_wind:

@@ -1,10 +1,11 @@
 """The step that fits baselines: what it writes, and that nothing of a test fold leaks."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from casestudies.errors import InputError
-from casestudies.tables import read_table
+from casestudies.tables import read_metadata, read_table
 from casestudies.wind.fit import cross_validate, fit
 from casestudies.wind.flows import (
     calibration_part,
@@ -16,6 +17,8 @@ from casestudies.wind.flows import (
 from casestudies.wind.models import make_model
 from tests.unit.wind.tiny import REJECTED, TERRAINS, make_study
 
+SEEDS = {"gradient_boosting": 11}
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
@@ -26,14 +29,16 @@ def error(table):
     return float(((table["predicted"] - table["observed"]) ** 2).mean())
 
 
-def run(study, model, folder):
-    paths = {name: folder / f"{name}.parquet" for name in ("output", "inner", "choices")}
-    fit(**study.given, model=model, units=["sample"], **paths)
-    return [read_table(path) for path in paths.values()]
+def run(study, folder, *models):
+    paths = {name: folder / name for name in ("output", "inner", "choices")}
+    given = {name: study.given[name] for name in ("prepared", "samples", "splits")}
+    seeds = [SEEDS.get(name, 3) for name in models]
+    fit(**given, models=list(models), seeds=seeds, units=["sample"], **paths)
+    return [read_table(path / f"{models[0]}.parquet") for path in paths.values()]
 
 
 def test_every_interior_cell_of_every_terrain_is_predicted_once(study, tmp_path):
-    predicted, inner, choices = run(study, "ridge", tmp_path)
+    predicted, inner, choices = run(study, tmp_path, "ridge")
     assert len(predicted) == (TERRAINS - 1) * 64
     assert not predicted.duplicated(["sample", "point"]).any()
     assert study.flows.names[REJECTED] not in set(predicted["sample"])
@@ -47,6 +52,25 @@ def test_every_interior_cell_of_every_terrain_is_predicted_once(study, tmp_path)
     assert choices.groupby("fold")["chosen"].sum().eq(1).all()
     covered = predicted["observed"].between(predicted["lower"], predicted["upper"]).mean()
     assert 0.75 < covered < 1
+
+
+def test_every_model_has_its_files_whatever_else_is_fitted(study, tmp_path):
+    models = ("gradient_boosting", "linear", "ridge")
+    several = run(study, tmp_path / "several", *models)
+    alone = run(study, tmp_path / "alone", "gradient_boosting")
+    for both, one in zip(several, alone, strict=True):
+        pd.testing.assert_frame_equal(both, one, check_exact=True)
+    for kind in ("output", "inner", "choices"):
+        written = sorted(path.stem for path in (tmp_path / "several" / kind).iterdir())
+        assert written == sorted(models)
+    facts = read_metadata(tmp_path / "several/output/gradient_boosting.parquet")
+    assert (facts["model"], facts["seed"]) == ("gradient_boosting", 11) and facts["seconds"] > 0
+
+
+def test_nothing_is_fitted_if_a_model_is_unknown(study, tmp_path):
+    with pytest.raises(InputError, match="did you mean 'ridge'"):
+        run(study, tmp_path, "log_law", "rigde")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_flow_over_test_terrains_is_not_looked_at(study, tmp_path):
@@ -108,7 +132,7 @@ def test_mirroring_twice_changes_nothing():
 
 
 def test_calibration_uses_an_even_part_of_the_cells(study, tmp_path):
-    _, inner, _ = run(study, "log_law", tmp_path)
+    _, inner, _ = run(study, tmp_path, "log_law")
     points = np.arange(10_000)
     assert len(calibration_part(inner, study.flows.grid.points)) == len(inner)
     part = calibration_part(inner.assign(point=np.arange(len(inner))), points)

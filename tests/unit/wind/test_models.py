@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from casestudies.errors import InputError
 from casestudies.wind.flow import log_profile
 from casestudies.wind.flows import mirrored, speed
-from casestudies.wind.models import NearestTerrains, Ridge, interior_features, make_model
+from casestudies.wind.models import NearestTerrains, Ridge, make_model
 from tests.unit.wind.tiny import REJECTED, make_study
 
 
@@ -42,7 +42,7 @@ def test_ridge_is_that_of_scikit_learn(study):
     train, test = rows(study)
     penalties = [1.0, 1e-3]
     found = Ridge(study.flows).predict(train, test, penalties, 0)
-    features = np.moveaxis(interior_features(study.flows), 1, -1).astype(float)
+    features = np.moveaxis(study.flows.features, 1, -1).astype(float)
     scaler = StandardScaler().fit(features[train].reshape(-1, features.shape[-1]))
     x, queries = (
         scaler.transform(features[k].reshape(-1, features.shape[-1])) for k in (train, test)

@@ -1,6 +1,6 @@
 """The configuration of the glacier study."""
 
-from typing import Literal, Self, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -58,7 +58,7 @@ class PaperSettings(Section):
 
     known_year_epochs: int = Field(40, ge=1, le=5000)
     """Epochs of every network where the year is known (2000 to 3000 in the paper)."""
-    new_year_epochs: int = Field(40, ge=1, le=5000)
+    new_year_epochs: int = Field(30, ge=1, le=5000)
     """Epochs where it is new. The inner error is on a noisy plateau after about 30; the published
     protocol finds better held-out epochs the longer it looks."""
 
@@ -112,7 +112,7 @@ class EnsembleSettings(Section):
 
     members: int = Field(2, ge=1, le=100)
     """Networks of each candidate averaged in every fold."""
-    steps: int = Field(160, ge=1)
+    steps: int = Field(120, ge=1)
     """Gradient steps of every network."""
     evaluate_every: int = Field(20, ge=1)
     """Steps between two predictions, from which the inner folds choose."""
@@ -137,6 +137,7 @@ class Glacier(Study):
     title = "Glacier"
     target = "mass_balance"
     built_in = ("simulated", "alpgm-corrected")
+    combinations: ClassVar[tuple[str, ...]] = ("chosen", "stack")
 
     datasets: list[str] = Field(["simulated"], min_length=1)
     """Data sets to run: simulated, alpgm-corrected, or names under `local`."""
@@ -174,16 +175,26 @@ class Glacier(Study):
         """Return the reader of a data set's raw files: a user's own are CSV files."""
         return "csv" if dataset in self.local else "alpgm"
 
-    def fitted(self, scheme: str) -> list[str]:
-        """Return the models and networks that are defined under a scheme.
+    def classical(self, scheme: str) -> list[str]:
+        """Return the models that are no network and are defined under a scheme.
 
         The mean of the same year needs training glaciers in that year.
         """
         new_years = "year" in self.schemes[scheme].units
-        return [
-            *(model for model in self.models if not (model == "year_mean" and new_years)),
-            *self.networks,
-        ]
+        return [model for model in self.models if not (model == "year_mean" and new_years)]
+
+    def fitting_jobs(self) -> dict[str, tuple[list[str], list[str]]]:
+        """Return by job the classical models and the schemes under which it fits them."""
+        jobs: dict[str, tuple[list[str], list[str]]] = {}
+        for name, scheme in self.schemes.items():
+            job = "new_year" if "year" in scheme.units else "known_year"
+            if models := self.classical(name):
+                jobs.setdefault(job, (models, []))[1].append(name)
+        return jobs
+
+    def fitted(self, scheme: str) -> list[str]:
+        """Return the models and networks that are defined under a scheme."""
+        return [*self.classical(scheme), *self.networks]
 
     def honest(self, scheme: str) -> list[str]:
         """Return those that choose nothing on the data that they are tested on."""
@@ -191,4 +202,4 @@ class Glacier(Study):
 
     def predictors(self, dataset: str, scheme: str) -> list[str]:
         """Return everything that is scored under a scheme, combinations included."""
-        return [*self.fitted(scheme), "chosen", "stack"]
+        return [*self.fitted(scheme), *self.combinations]

@@ -183,6 +183,15 @@ class Wind(Study):
             return list(self.schemes)
         return [name for name, one in self.schemes.items() if one.kind != "leave_one_group_out"]
 
+    def fitting_jobs(self) -> dict[str, tuple[list[str], list[str]]]:
+        """Return by costly flow model the baselines that are fitted to it, and its data sets."""
+        jobs: dict[str, tuple[list[str], list[str]]] = {}
+        for dataset in (*SOLVERS, *self.local):
+            target = self.solver(dataset)
+            if models := [name for name in self.baselines if name != target]:
+                jobs.setdefault(target, (models, []))[1].append(dataset)
+        return jobs
+
     def fitted(self, dataset: str) -> list[str]:
         """Return the models that rest on no other model's predictions."""
         target = self.solver(dataset)

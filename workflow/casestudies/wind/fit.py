@@ -1,4 +1,8 @@
-"""Fit one model that is no network, under one cross-validation scheme."""
+"""Fit the models that are no network, under one cross-validation scheme.
+
+One step fits them all: they share what they are given, and some take less time than Python takes
+to start.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +13,7 @@ import pandas as pd
 from casestudies.evaluation.conformal import add_intervals
 from casestudies.evaluation.splits import Fold
 from casestudies.provenance import stopwatch
-from casestudies.steps import main, progress
+from casestudies.steps import main, progress, seeded
 from casestudies.tables import write_table
 from casestudies.wind.flows import (
     Flows,
@@ -21,7 +25,7 @@ from casestudies.wind.flows import (
     speed,
     units_of,
 )
-from casestudies.wind.models import CHEAP, Model, make_model
+from casestudies.wind.models import BASELINES, CHEAP, Model, make_model
 
 
 def fit(
@@ -29,15 +33,15 @@ def fit(
     prepared: Path,
     samples: Path,
     splits: Path,
-    model: str,
+    models: list[str],
+    seeds: list[int],
     units: list[str],
     coverage: float = 0.9,
-    seed: int,
     output: Path,
     inner: Path,
     choices: Path,
 ) -> None:
-    """Fit a model on every fold of a scheme, its settings chosen by the inner folds.
+    """Fit models on every fold of a scheme, their settings chosen by the inner folds.
 
     Parameters
     ----------
@@ -47,33 +51,43 @@ def fit(
         Prepared table, one row per terrain.
     splits
         Outer and inner folds of the scheme.
-    model
+    models
         log_law, linear, mass_consistent, ridge, gradient_boosting or nearest_terrains.
+    seeds
+        Seeds of everything random in the fits, one for each model.
     units
         Columns of the units that are new in this scheme; intervals are calibrated by them.
     coverage
         Nominal coverage of the prediction intervals.
-    seed
-        Seed of everything random in the fits.
     output
-        Out-of-fold predictions with intervals: speed and components at the first height, of every
-        interior cell, relative to the inflow.
+        Folder of the out-of-fold predictions with intervals, <model>.parquet: speed and components
+        at the first height, of every interior cell, relative to the inflow.
     inner
-        Predictions of the inner folds: speed.
+        Folder of the predictions of the inner folds: speed.
     choices
-        Inner error of every setting in every fold.
+        Folder of the inner error of every setting in every fold.
+
+    Raises
+    ------
+    InputError
+        If a model is unknown or named twice, or there is not one seed for each.
     """
+    seed_of = seeded(models, seeds, BASELINES)
     table = read_samples(samples, units)
     folds = read_usable_folds(splits, table)
-    with stopwatch() as measured:
-        flows = read_flows(prepared, table["sample"].tolist(), [model] if model in CHEAP else [])
-        family = make_model(model, flows)
-        predicted, held_in, chosen = cross_validate(family, flows, folds, seed, model)
-        part = calibration_part(held_in, flows.grid.points)
-        done = add_intervals(predicted, part, units_of(table, units), coverage)
-    write_table(held_in, inner)
-    write_table(chosen, choices)
-    write_table(done, output, {"model": model, "seed": seed, "device": "cpu", **measured})
+    cheap = [model for model in models if model in CHEAP]
+    flows = read_flows(prepared, table["sample"].tolist(), cheap)
+    for model, seed in seed_of.items():
+        with stopwatch() as measured:
+            family = make_model(model, flows)
+            predicted, held_in, chosen = cross_validate(family, flows, folds, seed, model)
+            part = calibration_part(held_in, flows.grid.points)
+            done = add_intervals(predicted, part, units_of(table, units), coverage)
+        file = f"{model}.parquet"
+        write_table(held_in, inner / file)
+        write_table(chosen, choices / file)
+        facts = {"model": model, "seed": seed, "device": "cpu", **measured}
+        write_table(done, output / file, facts)
 
 
 def cross_validate(

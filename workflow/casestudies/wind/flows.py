@@ -6,6 +6,7 @@ around it the terrain is blended to flat ground.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ import pandas as pd
 
 from casestudies.errors import InputError, nearest
 from casestudies.evaluation.splits import Fold, read_folds
+from casestudies.steps import progress
 from casestudies.tables import read_table
 from casestudies.wind import COMPONENTS
+from casestudies.wind.features import stacked, terrain_features
 
 _CALIBRATED = 128
 """Cells of a terrain by which intervals are calibrated, about: neighbours say the same."""
+_STACK = 64
+"""Terrains whose features are computed at once: bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,17 @@ class Flows:
     def scored(self) -> np.ndarray:
         """The costly model's flow at the first height, (n, 3, y, x)."""
         return self.target[:, :, 0]
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """The features of all interior cells, (n, features, y, x): made once for all models."""
+        parts = []
+        starts = range(0, len(self.names), _STACK)
+        for start in progress(starts, "features"):
+            rows = slice(start, start + _STACK)
+            found = terrain_features(self.elevation[rows], self.roughness[rows], self.grid.spacing)
+            parts.append(stacked(found)[self.grid.inside])
+        return np.ascontiguousarray(np.concatenate(parts))
 
     def take(self, rows: np.ndarray) -> "Flows":
         """Return some of the terrains."""

@@ -13,9 +13,8 @@ import numpy as np
 from scipy.linalg import eigh
 
 from casestudies.errors import InputError, nearest
-from casestudies.steps import progress
 from casestudies.wind import COMPONENTS
-from casestudies.wind.features import HEIGHT, cell_heights, edge_mean, stacked, terrain_features
+from casestudies.wind.features import HEIGHT, cell_heights, edge_mean
 from casestudies.wind.flow import log_profile
 from casestudies.wind.flows import Flows, mirrored
 
@@ -28,8 +27,6 @@ CELLS = 6000
 """Cells that the trees are grown from, at most: neighbours in a terrain are much alike."""
 CHEAP = ("linear", "mass_consistent")
 BASELINES = ("log_law", *CHEAP, "ridge", "gradient_boosting", "nearest_terrains")
-_STACK = 64
-"""Terrains whose features are computed at once: bounds memory."""
 
 
 class Model(Protocol):
@@ -82,7 +79,7 @@ class Ridge:
     settings = PENALTIES
 
     def __init__(self, flows: Flows) -> None:
-        self.features = interior_features(flows)
+        self.features = flows.features
         n, p = self.features.shape[:2]
         cells = self.features.reshape(n, p, -1)
         target = flows.scored.reshape(n, len(COMPONENTS), -1)
@@ -124,7 +121,7 @@ class GradientBoosting:
     settings = tuple(product(LEAVES, TREES))
 
     def __init__(self, flows: Flows) -> None:
-        self.features = interior_features(flows)
+        self.features = flows.features
         self.target = flows.scored
 
     def predict(
@@ -192,17 +189,6 @@ class NearestTerrains:
             for k, neighbours in enumerate(settings):
                 found[k, number] = flow[:neighbours].mean(axis=0)
         return found
-
-
-def interior_features(flows: Flows) -> np.ndarray:
-    """Return the features of all interior cells, (n, features, y, x)."""
-    parts = []
-    starts = range(0, len(flows.names), _STACK)
-    for start in progress(starts, "features"):
-        rows = slice(start, start + _STACK)
-        found = terrain_features(flows.elevation[rows], flows.roughness[rows], flows.grid.spacing)
-        parts.append(stacked(found)[flows.grid.inside])
-    return np.ascontiguousarray(np.concatenate(parts))
 
 
 def make_model(name: str, flows: Flows) -> Model:
