@@ -140,7 +140,7 @@ def test_the_step_compares_and_reuses_flows(data, hill, tmp_path):
     assert (flat["predicted"] == 0).all() and flat["observed"].max() == 1
     linear = table[table["model"] == "linear"].set_index("station")
     assert linear.loc["HT", "predicted"] > 0.15 > linear.loc["ASW85", "predicted"]
-    assert (output / "finding.txt").read_text().count("\n") == 3
+    assert (output / "finding.txt").read_text().count("\n") == 4
 
     flow = output / "flows/mass_consistent.nc"
     before = flow.stat().st_mtime_ns

@@ -1,5 +1,6 @@
 """The finding of the wind study in a few sentences, and errors by place on the slope."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -173,12 +174,18 @@ def _refused(prepared: pd.DataFrame) -> list[str]:
     refused = prepared[prepared["reason"] != ""]
     if refused.empty:
         return []
-    counts = refused["reason"].str.split(":").str[0].value_counts()
+    counts = refused["reason"].map(_kind).value_counts()
     parts = [f"{count} for {reason}" for reason, count in counts.items()]
     return [
         f"{len(refused)} of {len(prepared)} terrains were refused and count nowhere: "
         f"{listed(parts)}."
     ]
+
+
+def _kind(reason: str) -> str:
+    """Return a reason without its numbers: "relief 757 m above 700 m" is "relief"."""
+    parts = (re.sub(r"\s\d.*", "", part.split(":")[0]) for part in reason.split("; "))
+    return " and ".join(parts)
 
 
 def _percent(row: pd.Series, signed: bool = False) -> str:

@@ -10,6 +10,7 @@ from casestudies.figures.style import BLACK, GREEN, GREY, ORANGE, figure
 from casestudies.steps import main
 from casestudies.tables import read_table
 from casestudies.wind.results import COLOURS, LABELS, MARKERS
+from casestudies.wind.validate import SURROGATE
 
 LINES = {
     "A, over the hill top": ("HT", ("ASW", "ANE", "HT")),
@@ -22,7 +23,6 @@ STYLES = {
     "mass_consistent": (LABELS["mass_consistent"], COLOURS["ridge"], MARKERS["mass_consistent"]),
     "openfoam": ("RANS model", ORANGE, "o"),
 }
-SURROGATE = "surrogate-"
 
 
 def along(stations: pd.DataFrame, middle: str, names: tuple[str, ...]) -> pd.DataFrame:

@@ -32,6 +32,14 @@ those of the study's default 7 m, with which the RMSE of RANS is 0.112 in place 
 NO_SPEED_UP = "log_law"
 """The trivial model: the inflow, whatever the terrain."""
 ALL = "all"
+SURROGATE = "surrogate-"
+"""What precedes the data set in the name of a surrogate."""
+_NAMES = {
+    NO_SPEED_UP: "no speed-up (the log law)",
+    "linear": "linear theory",
+    "mass_consistent": "the mass-consistent model",
+    "openfoam": "the RANS model",
+}
 
 
 def correlation(observed: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -229,20 +237,30 @@ def surrogate_speed(
 
 
 def finding(scores: pd.DataFrame) -> str:
-    """Return what the scores say, a line a model, best first."""
+    """Return what the scores say: a headline, then a line a model, best first."""
     table = scores.set_index(["model", "position", "metric"])
-    lines = []
-    for model in table.xs((ALL, "rmse"), level=[1, 2])["estimate"].sort_values().index:
-        row = table.loc[(model, ALL, "rmse")]
-        line = (
-            f"{model}: RMSE of the fractional speed-up {row['estimate']:.3f} [{row['lower']:.3f}, "
-            f"{row['upper']:.3f}] at {int(row['stations'])} stations"
-        )
+    overall = table.xs((ALL, "rmse"), level=[1, 2]).sort_values("estimate")
+    first = overall.iloc[0]
+    lines = [
+        f"Against {int(first['stations'])} masts on Askervein hill, {_name(overall.index[0])} comes "
+        f"closest: RMSE of the fractional speed-up at {HEIGHT:.0f} m {_interval(first)}."
+    ]
+    for model, row in overall.iterrows():
+        line = f"{_name(model)}: {_interval(row)}"
         if (model, "lee", "rmse") in table.index:
-            lee = table.loc[(model, "lee", "rmse")]
-            line += f", {lee['estimate']:.3f} [{lee['lower']:.3f}, {lee['upper']:.3f}] in the lee"
-        lines.append(f"{line}.")
+            line += f", in the lee {_interval(table.loc[(model, 'lee', 'rmse')])}"
+        lines.append(f"{line[0].upper()}{line[1:]}.")
     return "\n".join(lines)
+
+
+def _name(model: str) -> str:
+    if model.startswith(SURROGATE):
+        return f"the surrogate trained on {model.removeprefix(SURROGATE)}"
+    return _NAMES[model]
+
+
+def _interval(row: pd.Series) -> str:
+    return f"{row['estimate']:.3f} [{row['lower']:.3f}, {row['upper']:.3f}]"
 
 
 def validate(
@@ -296,7 +314,7 @@ def validate(
     speeds = {NO_SPEED_UP: at_stations(np.ones(hill.shape), grid, stations, hill.fringe)}
     contours = askervein.read_contours(data / askervein.MAP) if surrogates else None
     for folder in surrogates or []:
-        name = f"surrogate-{folder.resolve().parent.name}"
+        name = f"{SURROGATE}{folder.resolve().parent.name}"
         speeds[name] = surrogate_speed(folder, contours, roughness, stations)
     for name in chosen:
         path = output / "flows" / f"{name}.nc"
