@@ -242,7 +242,7 @@ def finding(scores: pd.DataFrame) -> str:
     overall = table.xs((ALL, "rmse"), level=[1, 2]).sort_values("estimate")
     first = overall.iloc[0]
     lines = [
-        f"Against {int(first['stations'])} masts on Askervein hill, {_name(overall.index[0])} comes "
+        f"Against {int(first['stations'])} masts on Askervein, {_name(overall.index[0])} comes "
         f"closest: RMSE of the fractional speed-up at {HEIGHT:.0f} m {_interval(first)}."
     ]
     for model, row in overall.iterrows():
