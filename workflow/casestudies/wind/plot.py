@@ -95,6 +95,7 @@ def coverage(results: Results, path: Path) -> None:
     table = read_table(results.folder / "coverage.csv", complete=["scheme", "model", "coverage"])
     table = table[table["unit"] == "all"]
     order = [model for model in MODELS if model in set(table["model"])]
+    lowest = 10 * int(min(7.0, _PERCENT * table["coverage"].min() / 10 - 0.2))
     size = (2.7 * len(results.schemes) + 2.4, 0.32 * len(order) + 1.2)
     with figure(path, 1, len(results.schemes), size, sharey=True, sharex=True) as (_, axes):
         for axis, scheme in zip(axes, results.schemes, strict=True):
@@ -116,8 +117,8 @@ def coverage(results: Results, path: Path) -> None:
             axis.axvline(_PERCENT * results.nominal, color=BLACK, lw=1)
             axis.set_yticks(range(len(order)), [LABELS[model] for model in order])
             axis.set_ylim(len(order) - 0.4, -0.6)
-            axis.set_xlim(70, 108)
-            axis.set_xticks([70, 80, 90, 100])
+            axis.set_xlim(lowest, 100 + 0.27 * (100 - lowest))
+            axis.set_xticks(range(lowest, 101, 10))
             axis.grid(axis="y", visible=False)
             axis.set_xlabel("cells inside their interval (%)")
             axis.set_title(scheme_title(scheme))

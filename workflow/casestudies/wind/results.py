@@ -17,7 +17,7 @@ from casestudies.wind.prepare import POSITIONS
 SCHEMES = {
     "terrain": "unseen terrain",
     "massif": "unseen massif",
-    "real": "real terrain, trained on random fields",
+    "real": "from random fields to real",
 }
 
 MODELS: dict[str, tuple[str, str, str]] = {
