@@ -29,6 +29,7 @@ def test_no_study_imports_another_and_nothing_imports_snakemake():
         "parameters",
         "tables",
         "steps",
+        "words",
         "schemes",
         "sources",
         "provenance",
