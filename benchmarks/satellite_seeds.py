@@ -1,6 +1,6 @@
 """The satellite claim on series of several seeds: few labels, latent against pixels and network.
 
-Run ``python benchmarks/satellite_seeds.py`` (two to three minutes a seed on one core). For every
+Run ``python benchmarks/satellite_seeds.py`` (about 100 s of one core a seed). For every
 seed it simulates the plume with the default configuration, fits the encoders in the fold, and two
 of them on all images, and makes the label curves at one number of labels. It prints R² of the
 models, averaged over seeds, and the paired differences of the latent and of the lecture's

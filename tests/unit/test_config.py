@@ -109,9 +109,11 @@ def test_the_configuration_names_every_model_figure_and_network():
 
 
 def test_leaving_out_years_takes_several():
-    study = load({"satellite": {"datasets": ["simulated", "mauna-loa-ozone"]}}).satellite
+    datasets = ["simulated", "mauna-loa-ozone", "melbourne-total-ozone"]
+    study = load({"satellite": {"datasets": datasets}}).satellite
     assert study.schemes_of("simulated") == ["blocked", "random"]
-    assert study.schemes_of("mauna-loa-ozone") == ["blocked", "random", "loyo"]
+    assert study.schemes_of("mauna-loa-ozone") == ["blocked", "random"]  # two years
+    assert study.schemes_of("melbourne-total-ozone") == ["blocked", "random", "loyo"]
     assert "oracle" in study.fitted("simulated", "blocked")
     assert "oracle" not in study.fitted("mauna-loa-ozone", "blocked")
     assert study.fitted("simulated", "random") == [
