@@ -30,6 +30,7 @@ def test_no_study_imports_another_and_nothing_imports_snakemake():
         "tables",
         "steps",
         "words",
+        "seeds",
         "schemes",
         "sources",
         "provenance",
