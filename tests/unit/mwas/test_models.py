@@ -458,7 +458,7 @@ def test_too_few_of_a_class_for_the_folds_is_one_message() -> None:
 
 def test_a_cohort_that_leaves_one_class_is_one_message() -> None:
     samples = make_samples(np.r_[np.ones(6), np.zeros(6)])
-    samples["cohort"] = ["a"] * 6 + ["b"] * 6
+    samples["cohort"] = ["a"] * 6 + ["b"] * 3 + ["c"] * 3
     scheme = LeaveOneGroupOut(group="cohort", inner_folds=2)
     with pytest.raises(InputError, match=r"6 training samples of fold 0 .* are all of one class"):
         make_folds(samples, "disease", scheme, 0)
