@@ -83,7 +83,7 @@ def test_permuted_labels_give_chance(tmp_path, model):
     for permutation in range(3):
         folder = make_study(tmp_path / str(permutation), permute=permutation)
         scores.append(r_squared(run(folder, model, tmp_path)))
-    assert np.mean(scores) < 0.1
+    assert np.mean(scores) <= 0
 
 
 def test_a_test_label_has_no_part_in_its_prediction(study, tmp_path):
