@@ -1,6 +1,6 @@
 """Label curves with intervals, and the finding of the satellite study in a few sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from casestudies.evaluation.scores import cluster_weights, r2
 from casestudies.satellite.inputs import ALL, BASELINES, LATENT
 from casestudies.steps import main
 from casestudies.tables import read_metadata, read_table, write_table, writing
+from casestudies.words import listed, verdict
 
 LECTURE = f"autoencoder{ALL}"
 """The model of the lecture's claim."""
@@ -305,14 +306,14 @@ def _claim(at: pd.DataFrame, pairs: pd.DataFrame, count: int) -> list[str]:
     if not known:
         return []
     parts = [
-        f"{_verdict(pairs.loc[(LECTURE, name)])} {_name(name)} (difference "
+        f"{verdict(pairs.loc[(LECTURE, name)], smaller_is_better=False)} {_name(name)} (difference "
         f"{_interval(pairs.loc[(LECTURE, name)], 'difference')})"
         for name in known
     ]
     return [
         f"The lecture's way, a plain autoencoder fitted to all images and a regression from its "
         f"latent, has R² {_interval(at.loc[LECTURE])} with {count} labels; it "
-        f"{_listed(parts, ';')}."
+        f"{listed(parts, ';')}."
     ]
 
 
@@ -324,19 +325,21 @@ def _against(at: pd.DataFrame, pairs: pd.DataFrame, count: int) -> list[str]:
     for reference in REFERENCES[:-1]:
         if ("latent", reference) in pairs.index:
             pair = pairs.loc[("latent", reference)]
-            groups[_verdict(pair)].append(
+            groups[verdict(pair, smaller_is_better=False)].append(
                 f"{_name(reference)} (R² {at.loc[reference, 'estimate']:.2f}; difference "
                 f"{_interval(pair, 'difference')})"
             )
-    parts = [f"{verb} {_listed(names)}" for verb, names in groups.items() if names]
+    parts = [f"{verb} {listed(names)}" for verb, names in groups.items() if names]
     text = (
         f"The latent, its encoder and head chosen by inner folds, has R² "
         f"{_interval(at.loc['latent'])} with {count} labels"
     )
-    lines = [f"{text}; it {_listed(parts, ';')}." if parts else f"{text}."]
+    lines = [f"{text}; it {listed(parts, ';')}." if parts else f"{text}."]
     if (LATENT[1], "latent") in pairs.index:
         pair = pairs.loc[(LATENT[1], "latent")]
-        change = {"beats": "gains", "loses to": "loses"}.get(_verdict(pair), "changes little:")
+        change = {"beats": "gains", "loses to": "loses"}.get(
+            verdict(pair, smaller_is_better=False), "changes little:"
+        )
         lines.append(
             f"An encoder fitted to all images, those of the test times included, {change} "
             f"{_interval(pair, 'difference')} over one that never saw them."
@@ -355,11 +358,11 @@ def _ceiling(at: pd.DataFrame, pairs: pd.DataFrame, count: int) -> list[str]:
     if ("latent", "oracle") not in pairs.index:
         return [f"{text}."]
     pair = pairs.loc[("latent", "oracle")]
-    verdict = {
+    told = {
         "loses to": "the latent is below this ceiling",
         "beats": "the latent is above it, so that it is no ceiling here",
-    }.get(_verdict(pair), "the latent is not told apart from it")
-    return [f"{text}; {verdict} (difference {_interval(pair, 'difference')})."]
+    }.get(verdict(pair, smaller_is_better=False), "the latent is not told apart from it")
+    return [f"{text}; {told} (difference {_interval(pair, 'difference')})."]
 
 
 def _beyond_season(scores: pd.DataFrame, comparisons: pd.DataFrame, scheme: str) -> list[str]:
@@ -370,14 +373,14 @@ def _beyond_season(scores: pd.DataFrame, comparisons: pd.DataFrame, scheme: str)
         return []
     pair = pairs.loc[(scheme, "latent", "season")]
     row, season = skill.loc[(scheme, "latent")], skill.loc[(scheme, "season")]
-    added = {"beats": "raise", "loses to": "lower"}.get(_verdict(pair))
-    verdict = (
+    added = {"beats": "lower", "loses to": "raise"}.get(verdict(pair))
+    told = (
         f"the images {added} the error of season and hour"
         if added
         else "no skill beyond season and hour is shown"
     )
     return [
-        f"With all labels ({int(row['samples'])}, scheme {scheme}), {verdict}: R² "
+        f"With all labels ({int(row['samples'])}, scheme {scheme}), {told}: R² "
         f"{_interval(row)} against {season['estimate']:.2f}, difference in RMSE "
         f"{pair['estimate']:+.3g} [{pair['lower']:+.3g}, {pair['upper']:+.3g}]."
     ]
@@ -394,17 +397,6 @@ def _leak(scores: pd.DataFrame, scheme: str) -> list[str]:
         f"{skill['random', 'raw_pixels']:.2f} of regression on raw pixels in place of "
         f"{skill[scheme, 'raw_pixels']:.2f}."
     ]
-
-
-def _verdict(pair: pd.Series) -> str:
-    """Return who wins, by the interval of the difference in R² (of errors it is the other way)."""
-    if pair["lower"] > 0:
-        return "beats"
-    return "loses to" if pair["upper"] < 0 else "is not told apart from"
-
-
-def _listed(names: Sequence[str], comma: str = ",") -> str:
-    return f"{comma} ".join(names[:-1]) + (f"{comma} and " if len(names) > 1 else "") + names[-1]
 
 
 if __name__ == "__main__":
