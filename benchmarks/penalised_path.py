@@ -13,9 +13,11 @@ here, but it penalises the intercept) and lbfgs for the ridge. It fits all sampl
 penalty only, and holds C, not λ = 1 / (n C), the same in all folds.
 
 The bars: at least 5 times as fast as scikit-learn, at most 1.3 times the time of cv.glmnet, an
-objective gap of at most 1e-5. The ridge meets all. The lasso takes the same steps as cv.glmnet, but
-the Fortran that PyPI's python-glmnet holds is compiled without vectorised sums (R's is with): the
-longer the columns, the more it lags behind, and on the larger table it misses the second bar.
+objective gap of at most 1e-5 on all samples. Our tolerances are the study's, 2e-7 and in the folds
+1e-6, where cv.glmnet has R's default, 1e-7. The line "ours at 1e-7" gives our time with all of them
+halved (1e-7 and 5e-7); there is no bar for it. A lasso takes the same steps as cv.glmnet, but the
+Fortran that PyPI's python-glmnet holds is compiled without vectorised sums (R's is with), so that
+it lags behind on long columns.
 """
 
 import argparse
@@ -83,10 +85,12 @@ def published(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return X, data.samples[TARGET].to_numpy().astype(int)
 
 
-def ours(X: np.ndarray, y: np.ndarray, ratio: float, pairs: Pairs) -> tuple[float, Path_]:
+def ours(
+    X: np.ndarray, y: np.ndarray, ratio: float, pairs: Pairs, **options: float
+) -> tuple[float, Path_]:
     """Return the CPU seconds and the path of the study's own class."""
     start = time.process_time()
-    model = PenalisedLogisticRegression(ratio, cv=pairs).fit(X, y)
+    model = PenalisedLogisticRegression(ratio, cv=pairs, **options).fit(X, y)
     return time.process_time() - start, (model.coef_path_, model.intercept_path_)
 
 
@@ -178,6 +182,7 @@ def measure(name: str, X: np.ndarray, y: np.ndarray, repeats: int) -> bool:
         unsure = (least - lower_bounds(X, y, tight, ratio, lambdas)).max()
         sides: dict[str, Callable[[], tuple[float, Path_]]] = {
             "ours": lambda ratio=ratio: ours(X, y, ratio, pairs),
+            "ours at 1e-7": lambda ratio=ratio: ours(X, y, ratio, pairs, tol=1e-7),
             "scikit-learn": lambda r=ratio, k=lambdas: scikit_learn(X, y, r, pairs, k),
         }
         if has_glmnet():
@@ -194,7 +199,7 @@ def measure(name: str, X: np.ndarray, y: np.ndarray, repeats: int) -> bool:
         for side, median in medians.items():
             speed = median / medians["ours"]
             print(f"  {side:13s} {median:8.3f} s   {speed:6.2f} of ours   gap {gaps[side]:.1e}")
-            met &= side == "ours" or speed >= BARS[side]
+            met &= speed >= BARS.get(side, 0.0)
         met &= gaps["ours"] <= BARS["gap"]
     return met
 

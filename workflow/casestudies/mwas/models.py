@@ -55,7 +55,8 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
     unpenalised
         So many leading columns carry no penalty (covariates).
     tol
-        Convergence threshold of glmnet, or of ridge_path.
+        Convergence threshold of glmnet, or of ridge_path; five times that in the folds of ``cv``,
+        where nothing but the held-out loss is wanted.
     random_state
         Seed of the folds.
 
@@ -112,7 +113,7 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
             chosen = self._choose(X, codes)
         else:
             chosen = int(np.abs(np.log(self.path_ratios_ / self.ratio)).argmin())
-        self.coef_path_, self.intercept_path_ = self._path(X, codes)
+        self.coef_path_, self.intercept_path_ = self._path(X, codes, self.tol)
         if not self.l1_ratio:
             rotated = axes @ self.coef_path_[free:]
             self.coef_path_ = np.vstack([self.coef_path_[:free], rotated])
@@ -160,9 +161,11 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
         steepest = np.abs(X[:, self.unpenalised :].T @ residual).max() / len(codes)
         return max(steepest, np.finfo(float).tiny) / (self.l1_ratio or 1.0)
 
-    def _path(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _path(
+        self, X: np.ndarray, codes: np.ndarray, tol: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         if not self.l1_ratio:
-            return ridge_path(X, codes, self.lambdas_, self.unpenalised, self.tol)
+            return ridge_path(X, codes, self.lambdas_, self.unpenalised, tol)
         columns = X.shape[1]
         penalised = columns - self.unpenalised
         factors = np.r_[np.zeros(self.unpenalised), np.ones(penalised)]
@@ -172,7 +175,7 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
             lambda_path=self.lambdas_ * penalised / columns,
             n_splits=0,
             standardize=False,
-            tol=self.tol,
+            tol=tol,
         )
         solver.fit(X, codes, relative_penalties=factors)
         coefficients, intercepts = solver.coef_path_[0], solver.intercept_path_[0]
@@ -193,7 +196,7 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
                 raise ValueError(
                     "a fold's training part holds one class only; choose fewer or stratified folds"
                 )
-            coefficients, intercepts = self._path(X[train], codes[train])
+            coefficients, intercepts = self._path(X[train], codes[train], 5 * self.tol)
             odds = X[test] @ coefficients + intercepts
             losses += (np.logaddexp(0, odds) - codes[test][:, None] * odds).sum(axis=0)
         self.cv_loss_ = losses / sum(len(test) for _, test in pairs)
