@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from casestudies.config.schemes import (
     Forward,
+    Headline,
     LeaveGroupsOut,
     LeaveOneGroupOut,
     LocalDataSet,
@@ -137,6 +138,18 @@ class Glacier(Study):
     title = "Glacier"
     target = "mass_balance"
     built_in = ("simulated", "alpgm-corrected")
+    headline = Headline(
+        model="deep_ensemble",
+        label="deep ensemble",
+        baseline=("mean", "mean"),
+        rivals={"lasso": "lasso", "ridge_regional": "ridge, regional + local"},
+        held_out={
+            "logo": "a glacier",
+            "loyo": "a year",
+            "lsygo": "a glacier and a year",
+            "forward": "later years",
+        },
+    )
     combinations: ClassVar[tuple[str, ...]] = ("chosen", "stack")
 
     datasets: list[str] = Field(["simulated"], min_length=1)

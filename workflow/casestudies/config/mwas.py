@@ -5,6 +5,7 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from casestudies.config.schemes import (
+    Headline,
     LeaveOneGroupOut,
     LocalDataSet,
     RepeatedKFold,
@@ -90,6 +91,15 @@ class Mwas(Study):
     target = "disease"
     task = "classification"
     built_in = ("simulated", *(f"pasolli2016-{task}" for task in TASKS), "crc-cohorts")
+    headline = Headline(
+        model="linear",
+        label="linear, by inner folds",
+        baseline=("covariates", "covariates only"),
+        rivals={"random_forest": "random forest"},
+        held_out={"cv": "subjects", "lodo": "a cohort"},
+        measure="AUC",
+        digits=3,
+    )
 
     datasets: list[str] = Field(["simulated"], min_length=1)
     """Data sets to run: simulated, pasolli2016-cirrhosis, -colorectal, -ibd, -obesity, -t2d, -wt2d,

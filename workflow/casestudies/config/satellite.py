@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from casestudies.config.schemes import (
     Blocked,
+    Headline,
     LeaveOneGroupOut,
     LocalDataSet,
     RandomKFold,
@@ -198,6 +199,18 @@ class Satellite(Study):
     title = "Satellite"
     target = "label"
     built_in = (*SCENARIOS, *PAIRS)
+    headline = Headline(
+        model="latent",
+        label="latent, inner choice",
+        baseline=("season", "season and hour"),
+        rivals={
+            "raw_pixels": "raw pixels",
+            "coarse_pixels": "coarse pixels",
+            "neighbourhood": "neighbourhood",
+            "cnn": "CNN, end to end",
+        },
+        held_out={"blocked": "blocks of time"},
+    )
 
     datasets: list[str] = Field(["simulated"], min_length=1)
     """Data sets to run: simulated, simulated-tracer, -null, -leak, melbourne-total-ozone,

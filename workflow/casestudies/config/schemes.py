@@ -6,7 +6,7 @@ The grouping follows the claim: a new glacier, a new year, a new cohort, a later
 """
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -24,6 +24,24 @@ class LocalDataSet(Section):
     """Folder with the raw files."""
 
 
+class Headline(NamedTuple):
+    """What the table of published results says of a study (see casestudies.published)."""
+
+    model: str
+    """The model that the lecture's claim is about."""
+    label: str
+    """Its name in words."""
+    baseline: tuple[str, str]
+    """The model that knows next to nothing: its name, and its name in words."""
+    rivals: dict[str, str]
+    """The models that it has to beat, by name, with their names in words."""
+    held_out: dict[str, str]
+    """What is new to a model under each scheme that is published, in words."""
+    measure: str = "RMSE"
+    """What the scores are, in words; the unit is added."""
+    digits: int = 2
+
+
 class Study(Section):
     """What the sections of all studies have in common."""
 
@@ -35,6 +53,8 @@ class Study(Section):
     task: ClassVar[Literal["regression", "classification"]] = "regression"
     built_in: ClassVar[tuple[str, ...]]
     """Data sets that need no path."""
+    headline: ClassVar[Headline | None] = None
+    """What the table of published results says of it, if there are published data."""
 
     def folder(self, dataset: str) -> str:
         """Return the folder of a data set's raw files."""

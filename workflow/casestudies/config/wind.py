@@ -5,6 +5,7 @@ from typing import Any, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from casestudies.config.schemes import (
+    Headline,
     LeaveOneGroupOut,
     LocalDataSet,
     RandomKFold,
@@ -127,6 +128,24 @@ class Wind(Study):
     title = "Wind"
     target = "speed"
     built_in = tuple(SOLVERS)
+    headline = Headline(
+        model="surrogate",
+        label="network, inner choice",
+        baseline=("log_law", "log law"),
+        rivals={
+            "linear": "linear theory",
+            "mass_consistent": "mass-consistent model",
+            "ridge": "ridge on terrain features",
+            "gradient_boosting": "gradient boosting on features",
+        },
+        held_out={
+            "terrain": "a terrain",
+            "massif": "a massif",
+            "real": "real terrain, from random fields",
+        },
+        measure="RMSE of speed over inflow",
+        digits=3,
+    )
 
     datasets: list[str] = Field(["simulated"], min_length=1)
     """Data sets to run: simulated and simulated-rans (random fields), massifs and massifs-rans
