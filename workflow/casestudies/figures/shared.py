@@ -56,6 +56,12 @@ def score_dots(
     axis.grid(axis="y", visible=False)
 
 
+def subtitle(axis: Axes, text: str) -> None:
+    """Write how many there are between a panel and its title, which has to be set already."""
+    axis.annotate(text, (0, 1), xycoords="axes fraction", fontsize=8, color=GREY, va="bottom")
+    axis.set_title(axis.get_title(loc="left"), pad=16)
+
+
 def observed_against_predicted(
     axis: Axes, observed: np.ndarray, predicted: np.ndarray, colour: str, note: str
 ) -> None:
@@ -63,6 +69,7 @@ def observed_against_predicted(
     axis.scatter(observed, predicted, s=7, color=colour, alpha=0.35, lw=0, rasterized=True)
     both = np.concatenate([observed, predicted])
     limits = np.array([both.min(), both.max()]) + np.array([-0.05, 0.05]) * np.ptp(both)
-    axis.plot(limits, limits, color=BLACK, lw=1)
+    axis.axline((limits[0], limits[0]), slope=1, color=BLACK, lw=1)
     axis.set(xlim=limits, ylim=limits, aspect="equal")
+    note = note.replace("-", "−")  # as on the axes
     axis.annotate(note, (0.04, 0.97), xycoords="axes fraction", va="top", fontsize=8)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -76,3 +77,35 @@ def figure(
                 drawing.savefig(temporary, dpi=150, metadata=metadata)
         finally:
             plt.close(drawing)
+
+
+@contextmanager
+def panel_grid(
+    path: Path,
+    count: int,
+    panel: tuple[float, float],
+    margins: tuple[float, float] = (0, 0),
+    columns: int = 2,
+    **options: Any,
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Yield a figure of ``count`` panels, side by side and then below each other.
+
+    In a single row many panels are wide, and what is wide is shrunk on the page until its text
+    cannot be read.
+
+    Parameters
+    ----------
+    panel
+        Width and height of a panel in inches.
+    margins
+        Width and height that labels and legend take beside the panels, in inches.
+    columns
+        Panels of a row, at most.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    size = (columns * panel[0] + margins[0], rows * panel[1] + margins[1])
+    with figure(path, rows, columns, size, **options) as (drawing, axes):
+        for axis in axes[count:]:
+            axis.set_visible(False)
+        yield drawing, axes[:count]

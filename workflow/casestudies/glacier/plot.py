@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from casestudies.errors import InputError
-from casestudies.figures.shared import observed_against_predicted, score_dots
+from casestudies.figures.shared import observed_against_predicted, score_dots, subtitle
 from casestudies.figures.style import (
     BLACK,
     BLUE,
@@ -23,6 +24,7 @@ from casestudies.figures.style import (
     SKY,
     VERMILION,
     figure,
+    panel_grid,
 )
 from casestudies.steps import main
 from casestudies.tables import read_table
@@ -32,7 +34,7 @@ UNIT = "m w.e. a$^{-1}$"
 SCHEMES = {
     "logo": "new glacier",
     "loyo": "new year",
-    "lsygo": "new glacier and new year",
+    "lsygo": "new glacier, new year",
     "forward": "later years",
 }
 
@@ -115,6 +117,12 @@ class Results:
         table = table.merge(about, on="sample")
         return table[table["observed"].notna()] if observed else table
 
+    def sizes(self, scheme: str) -> str:
+        """Return how many samples and independent units a scheme has, in words."""
+        rows = self.scores.query("scheme == @scheme and metric == 'rmse'")
+        row = rows.loc[rows["samples"].idxmax()]
+        return f"n = {row['samples']}, {_groups(scheme, row)}"
+
     def has(self, *models: str) -> bool:
         return set(models) <= set(self.models)
 
@@ -133,23 +141,13 @@ class Results:
 def scores(results: Results, path: Path) -> None:
     """RMSE of every model on every scheme, with intervals."""
     order = [model for model in MODELS if model in results.models]
-    size = (3.1 * len(results.schemes) + 2.2, 0.29 * len(order) + 1.3)
-    with figure(path, 1, len(results.schemes), size, sharey=True) as (drawing, axes):
+    panel = (3.6, 0.22 * len(order) + 0.8)
+    with panel_grid(path, len(results.schemes), panel, (2.2, 0.8), sharey=True) as (drawing, axes):
         for axis, scheme in zip(axes, results.schemes, strict=True):
             rows = results.scores.query("scheme == @scheme and metric == 'rmse'")
             score_dots(axis, rows, order, LABELS, COLOURS, hollow=[LEAKY])
-            sizes = rows.loc[rows["samples"].idxmax()]
             axis.set(title=scheme_title(scheme), xlabel=f"RMSE ({UNIT})")
-            axis.annotate(
-                f"n = {sizes['samples']}, {_groups(scheme, sizes)}",
-                (0, 1.0),
-                xycoords="axes fraction",
-                fontsize=8,
-                color=GREY,
-                va="bottom",
-            )
-            axis.title.set_position((0, 1.06))
-            axis.set_title(scheme_title(scheme), pad=16)
+            subtitle(axis, results.sizes(scheme))
             known = PUBLISHED_RMSE.get(scheme, np.inf) if results.published else np.inf
             left, right = min(rows["lower"].min(), known), rows["upper"].max()
             axis.set_xlim(left - 0.05 * (right - left), right + 0.18 * (right - left))
@@ -172,7 +170,7 @@ def scores(results: Results, path: Path) -> None:
             )
         if results.published:
             handles.append(Line2D([], [], color=PURPLE, ls=":", label="published"))
-        drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        drawing.legend(handles=handles, loc="outside lower center", ncols=4)
 
 
 def _groups(scheme: str, row: pd.Series) -> str:
@@ -185,7 +183,7 @@ def _groups(scheme: str, row: pd.Series) -> str:
 def observed_predicted(results: Results, path: Path) -> None:
     """Observed against predicted balance, out of fold."""
     rows, columns = len(results.shown), len(results.schemes)
-    with figure(path, rows, columns, (2.7 * columns + 0.4, 2.6 * rows + 0.4)) as (_, axes):
+    with figure(path, rows, columns, (2.35 * columns + 0.4, 2.3 * rows + 0.4)) as (_, axes):
         cells = [(model, scheme) for model in results.shown for scheme in results.schemes]
         for axis, (model, scheme) in zip(axes, cells, strict=True):
             table = results.predictions(scheme, model)
@@ -202,7 +200,7 @@ def observed_predicted(results: Results, path: Path) -> None:
                 note,
             )
             if model == results.shown[0]:
-                axis.set_title(scheme_title(scheme))
+                axis.set_title(scheme_title(scheme).replace(": ", ":\n"))
             if scheme == results.schemes[0]:
                 axis.set_ylabel(f"{LABELS[model]}\npredicted ({UNIT})")
             if model == results.shown[-1]:
@@ -255,7 +253,7 @@ def errors_by_year(results: Results, path: Path) -> None:
     """Bias of every year when it is held out, beside the number of observations."""
     scheme = "loyo"
     tables = {model: results.predictions(scheme, model) for model in results.shown}
-    with figure(path, 2, 1, (9, 5.2), sharex=True, height_ratios=[3, 1]) as (_, axes):
+    with figure(path, 2, 1, (9, 5.2), sharex=True, height_ratios=[3, 1]) as (drawing, axes):
         for model, table in tables.items():
             error = (table["predicted"] - table["observed"]).groupby(table["year"])
             axes[0].plot(
@@ -269,7 +267,7 @@ def errors_by_year(results: Results, path: Path) -> None:
         axes[0].axhline(0, color=BLACK, lw=0.8)
         axes[0].set_ylabel(f"mean error of the year\n({UNIT})")
         axes[0].set_title("each year predicted by models that never saw it")
-        axes[0].legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.02))
+        drawing.legend(ncols=2, loc="outside lower center")
         counts = next(iter(tables.values())).groupby("year").size()
         axes[1].bar(counts.index, counts, color=SKY)
         axes[1].set(xlabel="hydrological year", ylabel="glaciers\nobserved")
@@ -357,8 +355,8 @@ def coverage(results: Results, path: Path) -> None:
     order = [model for model in MODELS if model in results.models]
     shown = results.coverage.query("samples >= 5")
     left = shown["coverage"].min() - 0.05
-    size = (2.7 * len(results.schemes) + 2.2, 0.29 * len(order) + 1.3)
-    with figure(path, 1, len(results.schemes), size, sharey=True) as (drawing, axes):
+    panel = (3.6, 0.22 * len(order) + 0.8)
+    with panel_grid(path, len(results.schemes), panel, (2.2, 0.8), sharey=True) as (drawing, axes):
         for axis, scheme in zip(axes, results.schemes, strict=True):
             table = results.coverage.query("scheme == @scheme")
             axis.axvspan(0.86, 0.94, color="#EDEDED", zorder=0)
@@ -374,7 +372,16 @@ def coverage(results: Results, path: Path) -> None:
                     ms=9,
                 )
                 whole = rows[rows["unit"] == "all"]
-                if len(whole) and whole["samples"].iloc[0]:
+                if whole["samples"].sum() == 0:
+                    axis.annotate(
+                        "no intervals",
+                        (0.02, position),
+                        xycoords=("axes fraction", "data"),
+                        va="center",
+                        color=GREY,
+                        fontsize=8,
+                    )
+                else:
                     face = "white" if model == LEAKY else COLOURS[model]
                     axis.plot(
                         whole["coverage"],
@@ -390,6 +397,7 @@ def coverage(results: Results, path: Path) -> None:
             axis.set_ylim(len(order) - 0.4, -0.6)
             axis.grid(axis="y", visible=False)
             axis.set(title=scheme_title(scheme), xlabel="coverage", xlim=(left, 1.03))
+            subtitle(axis, results.sizes(scheme))
         handles = [
             Line2D([], [], color=GREY, marker="o", ls="", label="all observations"),
             Line2D(
@@ -441,7 +449,7 @@ def glacier_map(results: Results, path: Path) -> None:
                 about["latitude"],
                 c=about[column],
                 cmap=colours,
-                s=30 + 18 * np.sqrt(about["area"]) * 3,
+                s=_mark(about["area"]),
                 edgecolor=BLACK,
                 lw=0.6,
                 vmin=None if limit is None else -limit,
@@ -461,10 +469,25 @@ def glacier_map(results: Results, path: Path) -> None:
                     fontsize=8,
                     color=GREY,
                 )
-            axis.set_xlabel("longitude (° E)")
+            axis.set(xlabel="longitude (° E)", title=f"{len(about)} glaciers")
             axis.set_aspect(1 / np.cos(np.deg2rad(about["latitude"].mean())))
             axis.margins(0.12)
         axes[0].set_ylabel("latitude (° N)")
+        handles = [
+            axes[0].scatter([], [], s=_mark(area), color="white", edgecolor=BLACK, lw=0.6)
+            for area in _AREAS
+        ]
+        labels = [f"{area} km²" for area in _AREAS]
+        drawing.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+
+_AREAS = (1, 5, 20)
+"""Areas of the marks in the legend of the map (km²)."""
+
+
+def _mark(area: Any) -> Any:
+    """Return the size of the mark of a glacier of an area in km²."""
+    return 30 + 54 * np.sqrt(area)
 
 
 def training_curves(results: Results, path: Path) -> None:
@@ -475,8 +498,7 @@ def training_curves(results: Results, path: Path) -> None:
         ("inner", BLUE, "inner folds"),
         ("held_out", VERMILION, "held-out folds"),
     ]
-    size = (3 * len(curves) + 0.6, 3.6)
-    with figure(path, 1, len(curves), size, sharey=True) as (drawing, axes):
+    with panel_grid(path, len(curves), (4.2, 2.5), (0.6, 0.4), sharey=True) as (drawing, axes):
         for axis, (scheme, file) in zip(axes, curves.items(), strict=True):
             table = read_table(file, columns=["steps", "train", "inner", "held_out"])
             for column, colour, _ in parts:
@@ -484,7 +506,8 @@ def training_curves(results: Results, path: Path) -> None:
             best = table.loc[table["inner"].idxmin(), "steps"]
             axis.axvline(best, color=BLUE, ls=":", lw=1.2)
             axis.set(title=scheme_title(scheme), xlabel="gradient steps", ylim=(0, 2))
-        axes[0].set_ylabel(f"RMSE ({UNIT})")
+        for axis in axes[::2]:
+            axis.set_ylabel(f"RMSE ({UNIT})")
         handles = [Line2D([], [], color=colour, label=label) for _, colour, label in parts]
         handles.append(Line2D([], [], color=BLUE, ls=":", label="smallest inner error, all folds"))
         drawing.legend(handles=handles, loc="outside lower center", ncols=4)

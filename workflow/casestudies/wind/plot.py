@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LightSource
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
-from casestudies.figures.shared import observed_against_predicted, score_dots
+from casestudies.figures.shared import observed_against_predicted, score_dots, subtitle
 from casestudies.figures.style import (
     BLACK,
     BLUE,
@@ -19,6 +19,7 @@ from casestudies.figures.style import (
     SEQUENTIAL,
     VERMILION,
     figure,
+    panel_grid,
 )
 from casestudies.steps import main
 from casestudies.tables import read_table
@@ -70,8 +71,8 @@ def _bare(axis: Axes) -> None:
 def scores(results: Results, path: Path) -> None:
     """Root mean square error of every model on every scheme, with intervals."""
     order = [model for model in MODELS if model in results.models]
-    size = (3.2 * len(results.schemes) + 2.6, 0.34 * len(order) + 1.3)
-    with figure(path, 1, len(results.schemes), size, sharey=True) as (_, axes):
+    panel = (3.2, 0.3 * len(order) + 1.2)
+    with panel_grid(path, len(results.schemes), panel, (2.6, 0), sharey=True) as (_, axes):
         for axis, scheme in zip(axes, results.schemes, strict=True):
             rows = results.scores.query("scheme == @scheme and metric == 'rmse'").copy()
             bounds = ["estimate", "lower", "upper"]
@@ -79,15 +80,8 @@ def scores(results: Results, path: Path) -> None:
             score_dots(axis, rows, order, LABELS, COLOURS)
             axis.set_xlim(0, rows["upper"].max() * 1.25)
             axis.set_xlabel("RMSE of speed (% of inflow)")
-            axis.set_title(scheme_title(scheme), pad=16)
-            axis.annotate(
-                f"n = {rows['samples'].max()} terrains",
-                (0, 1.01),
-                xycoords="axes fraction",
-                fontsize=8,
-                color=GREY,
-                va="bottom",
-            )
+            axis.set_title(scheme_title(scheme))
+            subtitle(axis, f"n = {rows['samples'].max()} terrains")
 
 
 def coverage(results: Results, path: Path) -> None:
@@ -96,8 +90,8 @@ def coverage(results: Results, path: Path) -> None:
     table = table[table["unit"] == "all"]
     order = [model for model in MODELS if model in set(table["model"])]
     lowest = 10 * int(min(7.0, _PERCENT * table["coverage"].min() / 10 - 0.2))
-    size = (2.7 * len(results.schemes) + 2.4, 0.32 * len(order) + 1.2)
-    with figure(path, 1, len(results.schemes), size, sharey=True, sharex=True) as (_, axes):
+    panel = (3.2, 0.3 * len(order) + 1.2)
+    with panel_grid(path, len(results.schemes), panel, (2.6, 0), sharey=True) as (_, axes):
         for axis, scheme in zip(axes, results.schemes, strict=True):
             rows = table[table["scheme"] == scheme].set_index("model")
             for position, model in enumerate(order):
@@ -122,6 +116,8 @@ def coverage(results: Results, path: Path) -> None:
             axis.grid(axis="y", visible=False)
             axis.set_xlabel("cells inside their interval (%)")
             axis.set_title(scheme_title(scheme))
+            terrains = results.score(scheme, "rmse", order[0])["samples"]
+            subtitle(axis, f"n = {int(terrains)} terrains")
 
 
 # ----------------------------------------------------------------------------------------- fields
@@ -246,13 +242,10 @@ def observed_predicted(results: Results, path: Path) -> None:
     scheme = results.schemes[0]
     models = _shown(results)
     rng = np.random.default_rng(0)
-    columns = min(3, len(models))
-    rows = -(-len(models) // columns)
-    with figure(path, rows, columns, (3.1 * columns, 3.2 * rows), sharex=True, sharey=True) as (
-        _,
-        axes,
-    ):
-        for axis, model in zip(axes, models, strict=False):
+    columns, share = min(3, len(models)), {"sharex": True, "sharey": True}
+    limits = []
+    with panel_grid(path, len(models), (3.1, 3.2), columns=columns, **share) as (_, axes):
+        for axis, model in zip(axes, models, strict=True):
             found = results.predictions(scheme, model)
             cells = rng.choice(found.observed.size, min(3000, found.observed.size), replace=False)
             row = results.score(scheme, "rmse", model)
@@ -264,12 +257,14 @@ def observed_predicted(results: Results, path: Path) -> None:
             observed, predicted = found.observed.ravel()[cells], found.predicted.ravel()[cells]
             observed_against_predicted(axis, observed, predicted, COLOURS[model], note)
             axis.set_title(LABELS[model])
-        for axis in axes[len(models) :]:
-            axis.set_visible(False)
+            limits.append(axis.get_xlim())
+        low, high = min(low for low, _ in limits), max(high for _, high in limits)
+        axes[0].set(xlim=(low, high), ylim=(low, high))
         for axis in axes[-columns:]:
-            axis.set_xlabel(results.solver)
+            axis.set_xlabel(f"{results.solver}\n(speed over inflow)")
+            axis.tick_params(labelbottom=True)  # also above an empty place
         for axis in axes[::columns]:
-            axis.set_ylabel("predicted")
+            axis.set_ylabel("predicted (speed over inflow)")
 
 
 def positions(results: Results, path: Path) -> None:
@@ -481,7 +476,7 @@ def pareto(results: Results, path: Path) -> None:
 def training_curves(results: Results, path: Path) -> None:
     """Error along the training: training, inner and held-out terrains."""
     scheme, networks = results.schemes[0], results.networks
-    kinds = {"train": (BLUE, "-"), "inner": (ORANGE, "-"), "held_out": (VERMILION, "--")}
+    kinds = {"train": (GREY, "-"), "inner": (BLUE, "-"), "held_out": (VERMILION, "--")}
     names = {"train": "training", "inner": "inner folds", "held_out": "held out"}
     size = (3.0 * len(networks) + 0.4, 3.4)
     with figure(path, 1, len(networks), size, sharey=True) as (drawing, axes):
@@ -496,7 +491,8 @@ def training_curves(results: Results, path: Path) -> None:
             axis.set_yscale("log")
             for side in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
                 side("{x:g}")
-            axis.set(xlabel="epochs", title=LABELS[network])
+            axis.set(xlabel="epochs", title=LABELS[network].replace(", ", ",\n"))
+            axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes[0].set_ylabel("RMSE of components\n(% of inflow)")
         handles = [
             Line2D([], [], color=colour, ls=style, marker=".", label=names[kind])

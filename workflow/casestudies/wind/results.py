@@ -10,7 +10,7 @@ import xarray as xr
 
 from casestudies.errors import InputError
 from casestudies.evaluation.scores import cluster_weights
-from casestudies.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from casestudies.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from casestudies.tables import read_metadata, read_table
 from casestudies.wind.prepare import POSITIONS
 
@@ -22,15 +22,15 @@ SCHEMES = {
 
 MODELS: dict[str, tuple[str, str, str]] = {
     "surrogate": ("network, inner choice", BLACK, "o"),
-    "unet_corrected": ("U-Net, corrects the cheap flow", GREEN, "D"),
-    "unet": ("U-Net", GREEN, "^"),
-    "fno_corrected": ("FNO, corrects the cheap flow", ORANGE, "D"),
-    "fno": ("FNO", ORANGE, "^"),
-    "gradient_boosting": ("gradient boosting on features", VERMILION, "P"),
+    "unet_corrected": ("U-Net, corrects the cheap flow", VERMILION, "D"),
+    "unet": ("U-Net", VERMILION, "^"),
+    "fno_corrected": ("FNO, corrects the cheap flow", PURPLE, "D"),
+    "fno": ("FNO", PURPLE, "^"),
+    "gradient_boosting": ("gradient boosting on features", ORANGE, "P"),
     "ridge": ("ridge on terrain features", BLUE, "X"),
-    "nearest_terrains": ("nearest terrains", BLUE, "h"),
-    "mass_consistent": ("mass-consistent model", PURPLE, "s"),
-    "linear": ("linear theory", PURPLE, "v"),
+    "nearest_terrains": ("nearest terrains", SKY, "h"),
+    "mass_consistent": ("mass-consistent model", GREEN, "s"),
+    "linear": ("linear theory", GREEN, "v"),
     "log_law": ("log law", GREY, "d"),
 }
 """Label, colour and marker of every model, in the order of the figures."""
