@@ -232,20 +232,6 @@ def test_wilson_bounds():
     np.testing.assert_allclose(upper, [0.40415, 0.27753], atol=1e-4)
 
 
-@given(st.lists(st.floats(-1, 1), max_size=30), st.floats(0.01, 0.3))
-def test_labels_are_apart_in_order_and_inside(wanted, gap):
-    placed = plot.spread(np.array(wanted), gap, -1.3, 1.3)
-    assert len(placed) == len(wanted)
-    if len(wanted) > 1:
-        order = np.argsort(wanted, kind="stable")
-        assert (np.diff(placed[order]) >= min(gap, 2.6 / (len(wanted) - 1)) - 1e-9).all()
-    assert (np.abs(placed) <= 1.3 + 1e-9).all()
-
-
-def test_labels_with_room_stay():
-    np.testing.assert_allclose(plot.spread(np.array([0.5, -0.5]), 0.1, -1, 1), [0.5, -0.5])
-
-
 def test_the_tree_holds_every_taxon_once_at_its_rim():
     tree = plot.lay_out(TAXA)
     leaves = [tuple(taxon.split("|")) for taxon in TAXA]

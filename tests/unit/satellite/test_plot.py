@@ -3,8 +3,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from casestudies.config.schemes import Blocked
 from casestudies.errors import InputError
@@ -268,18 +266,6 @@ def test_season_and_hour_are_regressed_out():
     wave = 5 + 3 * np.sin(2 * np.pi * day / 365.25) + 2 * np.cos(2 * np.pi * moment.hour / 24)
     left = gallery.without_season(np.asarray(wave), time)
     assert np.abs(left).max() < 1e-9
-
-
-@given(st.lists(st.floats(-1, 1), min_size=1, max_size=20), st.floats(0.01, 0.3))
-def test_labels_are_apart_and_in_order(wanted, gap):
-    placed = plot.spread(np.array(wanted), gap)
-    order = np.argsort(wanted, kind="stable")
-    assert (np.diff(placed[order]) >= gap - 1e-9).all()
-    assert np.mean(placed) == pytest.approx(np.mean(wanted), abs=1e-6)
-
-
-def test_labels_with_room_stay():
-    np.testing.assert_allclose(plot.spread(np.array([0.5, -0.5, 0.0]), 0.1), [0.5, -0.5, 0.0])
 
 
 def test_large_frames_are_few(folder):

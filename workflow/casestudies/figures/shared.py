@@ -73,3 +73,36 @@ def observed_against_predicted(
     axis.set(xlim=limits, ylim=limits, aspect="equal")
     note = note.replace("-", "−")  # as on the axes
     axis.annotate(note, (0.04, 0.97), xycoords="axes fraction", va="top", fontsize=8)
+
+
+def spread(
+    wanted: np.ndarray, gap: float, lower: float = -np.inf, upper: float = np.inf
+) -> np.ndarray:
+    """Move positions of labels apart until they lie at least ``gap`` from each other.
+
+    The order is kept. All lie between ``lower`` and ``upper``; where they cannot, the gap shrinks.
+
+    Parameters
+    ----------
+    wanted
+        Positions, (n,), in any order.
+    """
+    count = len(wanted)
+    if count == 0:
+        return np.asarray(wanted, dtype=float)
+    if count > 1:
+        gap = min(gap, (upper - lower) / (count - 1))
+    order = np.argsort(wanted, kind="stable")
+    offset = gap * np.arange(count)
+    # Without the gaps the task is to keep the order: each block of crowded labels shares its mean.
+    blocks: list[list[float]] = []
+    for value in np.asarray(wanted, dtype=float)[order] - offset:
+        blocks.append([value, 1])
+        while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
+            mean, size = blocks.pop()
+            before, many = blocks.pop()
+            blocks.append([(before * many + mean * size) / (many + size), many + size])
+    flat = np.concatenate([np.full(int(size), mean) for mean, size in blocks])
+    placed = np.empty(count)
+    placed[order] = np.clip(flat, lower, upper - offset[-1]) + offset
+    return placed

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from casestudies.errors import InputError
 from casestudies.evaluation.scores import cluster_weights
-from casestudies.figures.shared import score_dots
+from casestudies.figures.shared import score_dots, spread
 from casestudies.figures.style import (
     BLACK,
     BLUE,
@@ -533,37 +533,6 @@ def coefficients(results: Results, path: Path, shown: int = 30) -> None:
         side.set(xlim=(-3, 103), xlabel="present in % of samples", title="prevalence")
         side.tick_params(axis="y", length=0, labelleft=False)
         side.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=2)
-
-
-def spread(wanted: np.ndarray, gap: float, lower: float, upper: float) -> np.ndarray:
-    """Move positions of labels apart until they lie at least ``gap`` from each other.
-
-    The order is kept. All lie between ``lower`` and ``upper``; where they cannot, the gap shrinks.
-
-    Parameters
-    ----------
-    wanted
-        Positions, (n,), in any order.
-    """
-    count = len(wanted)
-    if count == 0:
-        return np.asarray(wanted, dtype=float)
-    if count > 1:
-        gap = min(gap, (upper - lower) / (count - 1))
-    order = np.argsort(wanted, kind="stable")
-    offset = gap * np.arange(count)
-    # Without the gaps the task is to keep the order: each block of crowded labels shares its mean.
-    blocks: list[list[float]] = []
-    for value in np.asarray(wanted, dtype=float)[order] - offset:
-        blocks.append([value, 1])
-        while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
-            mean, size = blocks.pop()
-            before, many = blocks.pop()
-            blocks.append([(before * many + mean * size) / (many + size), many + size])
-    flat = np.concatenate([np.full(int(size), mean) for mean, size in blocks])
-    placed = np.empty(count)
-    placed[order] = np.clip(flat, lower, upper - offset[-1]) + offset
-    return placed
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def reconstruction(results: Results, path: Path) -> None:
     rows = [(word, place, channel) for word, place in chosen.items() for channel in channels]
     columns = 2 + 2 * len(made)
     width, height = _cell(results.images)
-    size = ((width + 0.05) * columns + 1.3, (height + 0.12) * len(rows) + 1.3)
+    size = ((width + 0.05) * columns + 1.5, (height + 0.12) * len(rows) + 1.5)
     with figure(path, len(rows), columns, size) as (drawing, axes):
         grid = np.array(axes).reshape(len(rows), columns)
         limits = np.quantile(values[:, channels][valid[:, channels]], [0.01, 0.99])
@@ -191,7 +191,7 @@ def reconstruction(results: Results, path: Path) -> None:
                 )
             when = str(results.images.times[frames[place]])[:13].replace("T", " ")
             name = results.images.channels[channel].name.replace("_", " ")
-            line[0].set_ylabel(f"{word}\n{when} h\n{name}", fontsize=8)
+            _name(line[0], f"{word}\n{when} h\n{name}")
         grid[0, 0].set_title("input", fontsize=9)
         grid[0, 1].set_title("mask (valid: white)", fontsize=9)
         for k, name in enumerate(made):
@@ -219,10 +219,14 @@ def _candidates(frames: np.ndarray, images: Images) -> np.ndarray:
 
 
 def _cell(images: Images) -> tuple[float, float]:
-    """Return width and height of one picture in inches: no lower than its label is long."""
-    shape = images.shape[2] / images.shape[3]
-    width = min(max(1.5, 1.2 / shape), 2.6)
-    return width, width * shape
+    """Return width and height of one picture in inches; six of them are as wide as a page."""
+    width = 1.3
+    return width, width * images.shape[2] / images.shape[3]
+
+
+def _name(axis: Axes, text: str) -> None:
+    """Write the name of a row of pictures to its left."""
+    axis.set_ylabel(text, fontsize=8, rotation=0, ha="right", va="center")
 
 
 def _bars(drawing: Figure, grid: np.ndarray, shown: AxesImage, change: AxesImage) -> None:
@@ -274,7 +278,7 @@ def latent_traversal(results: Results, path: Path, leading: int = 4) -> None:
     leading = min(leading, len(columns))
     up = bool(results.images.y[0] < results.images.y[-1])
     width, height = _cell(results.images)
-    size = ((width + 0.05) * (len(steps) + 1) + 1.3, (height + 0.12) * leading + 1.3)
+    size = ((width + 0.05) * (len(steps) + 1) + 1.5, (height + 0.12) * leading + 1.5)
     with figure(path, leading, len(steps) + 1, size) as (drawing, axes):
         grid = np.array(axes).reshape(leading, len(steps) + 1)
         shown = []
@@ -290,9 +294,7 @@ def latent_traversal(results: Results, path: Path, leading: int = 4) -> None:
             shown.append(picture(line[-1], change[channel], None, f"{DIVERGING}_r", (-1, 1), up))
             r = np.corrcoef(labelled[:, k], results.prepared["label"])[0, 1]
             about = results.images.channels[channel].name.replace("_", " ")
-            line[0].set_ylabel(
-                f"latent {k + 1}\n{about}\nr with label {r:+.2f}".replace("-", "−"), fontsize=8
-            )
+            _name(line[0], f"latent {k + 1}\n{about}\nr with label {r:+.2f}".replace("-", "−"))
         for axis, step in zip(grid[0], steps, strict=False):
             axis.set_title(f"{step:+.0f} sd".replace("-", "−") if step else "mean", loc="center")
         grid[0, -1].set_title("change", loc="center")
@@ -440,7 +442,7 @@ def autocorrelations(results: Results, path: Path, leading: int = 3) -> None:
     hop = float(np.median(np.diff(days)))
     encoders = [name for name in (best(results, NETWORKS), "pca") if name in results.encoders]
     panels = [("label", None), *((name, results.scopes(name)[-1]) for name in encoders)]
-    size = (3.6 * len(panels) + 0.4, 3.7)
+    size = (3.1 * len(panels) + 0.4, 3.7)
     with figure(path, 1, len(panels), size, sharey=True) as (drawing, axes):
         for axis, (name, scope) in zip(axes, panels, strict=True):
             if scope is None:

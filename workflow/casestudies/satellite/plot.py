@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from casestudies.figures.shared import observed_against_predicted
-from casestudies.figures.style import BLACK, BLUE, GREEN, GREY, VERMILION, figure
+from casestudies.figures.shared import observed_against_predicted, spread, subtitle
+from casestudies.figures.style import BLACK, BLUE, GREEN, GREY, VERMILION, figure, panel_grid
 from casestudies.satellite.gallery import (
     autocorrelations,
     latent_map,
@@ -48,39 +48,15 @@ DEEP = -1.0
 """Where that of overfitting ends."""
 
 
-def spread(wanted: np.ndarray, gap: float) -> np.ndarray:
-    """Move positions of labels apart until they lie at least ``gap`` from each other, in order.
-
-    Parameters
-    ----------
-    wanted
-        Positions, (n,), in any order.
-    """
-    order = np.argsort(wanted, kind="stable")
-    # Without the gaps the task is to keep the order: crowded labels share the mean of their block.
-    blocks: list[tuple[float, int]] = []
-    for value in np.asarray(wanted, dtype=float)[order] - gap * np.arange(len(order)):
-        mean, size = float(value), 1
-        while blocks and blocks[-1][0] >= mean:
-            above, more = blocks.pop()
-            mean = (above * more + mean * size) / (more + size)
-            size += more
-        blocks.append((mean, size))
-    placed = np.empty(len(order))
-    placed[order] = [mean for mean, size in blocks for _ in range(size)]
-    placed[order] += gap * np.arange(len(order))
-    return placed
-
-
 # ---------------------------------------------------------------------------------------- scores
 
 
 def scores(results: Results, path: Path) -> None:
     """R² of every model on every scheme, with intervals; encoders fitted in the fold and on all."""
     order = [m for m in MODELS if m in results.models or m + SUFFIX in results.models]
-    size = (3.1 * len(results.schemes) + 2.6, 0.34 * len(order) + 1.9)
     both = any(model.endswith(SUFFIX) for model in results.models)
-    with figure(path, 1, len(results.schemes), size, sharey=True) as (drawing, axes):
+    panel = (3.4, 0.3 * len(order) + 0.9)
+    with panel_grid(path, len(results.schemes), panel, (2.4, 1), sharey=True) as (drawing, axes):
         for axis, scheme in zip(axes, results.schemes, strict=True):
             rows = results.scores.query("scheme == @scheme and metric == 'r2'").set_index("model")
             low = max(FLOOR, min(rows["lower"].min(), 0.0))
@@ -99,15 +75,8 @@ def scores(results: Results, path: Path) -> None:
             axis.set_ylim(len(order) - 0.4, -0.6)
             axis.grid(axis="y", visible=False)
             axis.set_xlabel("R² out of fold")
-            axis.set_title(scheme_title(scheme), pad=16)
-            axis.annotate(
-                f"n = {rows['samples'].max()} labels",
-                (0, 1.01),
-                xycoords="axes fraction",
-                fontsize=8,
-                color=GREY,
-                va="bottom",
-            )
+            axis.set_title(scheme_title(scheme))
+            subtitle(axis, f"n = {rows['samples'].max()} labels")
         drawn = {COLOURS[model] for model in order}
         handles = [
             Line2D([], [], color=colour, marker="o", label=label)
@@ -128,11 +97,7 @@ def scores(results: Results, path: Path) -> None:
         if RANDOM in results.schemes:
             label = f"the same on {results.schemes[0]}"
             handles.append(Line2D([], [], color=GREY, marker="|", ls="", ms=11, mew=2, label=label))
-        drawing.legend(
-            handles=handles,
-            loc="outside lower center",
-            ncols=3 if len(results.schemes) < 3 else 4,
-        )
+        drawing.legend(handles=handles, loc="outside lower center", ncols=3)
 
 
 def _score(axis: Axes, row: pd.Series, y: float, model: str, low: float) -> None:
@@ -153,7 +118,7 @@ def observed_predicted(results: Results, path: Path) -> None:
     """Observed against predicted label, out of fold, with prediction intervals."""
     models = [model for model in SHOWN if model in results.models]
     schemes = [scheme for scheme in results.schemes if scheme != RANDOM]
-    size = (2.75 * len(models) + 0.5, 2.9 * len(schemes) + 0.5)
+    size = (2.35 * len(models) + 0.5, 2.6 * len(schemes) + 0.5)
     with figure(path, len(schemes), len(models), size, sharex=True, sharey=True) as (drawing, axes):
         cells = [(scheme, model) for scheme in schemes for model in models]
         everything = []
@@ -201,7 +166,7 @@ def label_curves(results: Results, path: Path) -> None:
     )
     known = set(table["model"])
     models = [n for m in MODELS for n in (m, m + SUFFIX) if n in known and (n == m or m in WHOLE)]
-    with figure(path, 1, 2, (12.4, 5.4), width_ratios=[1.5, 1]) as (drawing, axes):
+    with figure(path, 2, 1, (9.4, 9.4), height_ratios=[1.8, 1]) as (drawing, axes):
         main, side = axes
         ends = {}
         for model in models:
@@ -263,8 +228,7 @@ def _name_lines(axis: Axes, ends: Mapping[str, float], last: float) -> None:
     """Write the names of lines to the right of their last points, at ``last``, without overlap."""
     low, high = axis.get_ylim()
     wanted = np.clip(list(ends.values()), low, high)
-    placed = spread(wanted, 0.047 * (high - low))
-    placed += min(0.0, high - placed.max(initial=low)) + max(0.0, low - placed.min(initial=high))
+    placed = spread(wanted, 0.047 * (high - low), low, high)
     for model, start, end in zip(ends, wanted, placed, strict=True):
         name = base(model)
         label = LABELS[name] + (", all images" if model != name else "")
@@ -278,7 +242,14 @@ def _name_lines(axis: Axes, ends: Mapping[str, float], last: float) -> None:
             color=COLOURS[name],
             weight="bold" if name in BANDED else "normal",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": COLOURS[name], "lw": 0.5, "shrinkB": 4},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": COLOURS[name],
+                "lw": 0.5,
+                "relpos": (0, 0.5),
+                "shrinkA": 1,
+                "shrinkB": 4,
+            },
         )
 
 
@@ -378,6 +349,8 @@ def training_curves(results: Results, path: Path) -> None:
                         positive &= bool((known[column] > 0).all())
             if positive:
                 axis.set_yscale("log")
+                for side in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+                    side("{x:g}")
             axis.set(title=LABELS[encoder], xlabel="gradient steps")
         axes[0].set_ylabel("mean squared error (sd²)")
         handles = [
