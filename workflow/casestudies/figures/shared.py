@@ -50,6 +50,7 @@ def score_dots(
             va="center",
             fontsize=8,
             color=GREY,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
         )
     axis.set_yticks(range(len(order)), [labels[model] for model in order])
     axis.set_ylim(len(order) - 0.4, -0.6)

@@ -91,9 +91,9 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
     groups = list(table.groupby(["study", "model"], sort=False))
     known = published()
-    labels = [f"{study}: {model.replace('_', ' ')}" for (study, model), _ in groups]
+    labels = [f"{study}: {_words(model)}" for (study, model), _ in groups]
     labels += ["all of this run", *known["model"]]
-    with figure(path, 1, 2, (11, 1.6 + 0.25 * len(labels)), sharey=True) as (drawing, axes):
+    with figure(path, 1, 2, (9.6, 1.6 + 0.25 * len(labels)), sharey=True) as (drawing, axes):
         for axis, (column, label) in zip(
             axes, {"kwh": "energy (kWh)", "co2e_kg": "CO$_2$e (kg)"}.items(), strict=True
         ):
@@ -128,6 +128,14 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         ]
         drawing.legend(handles=handles, loc="outside upper center", ncols=4)
         drawing.supxlabel(in_words(table), fontsize=9, wrap=True)
+
+
+_SPELT = {"cnn": "CNN", "pca": "PCA", "fno": "FNO", "unet": "U-Net"}
+
+
+def _words(model: str) -> str:
+    """Return the name of a model in words."""
+    return " ".join(_SPELT.get(part, part) for part in model.split("_"))
 
 
 def cost(*, tables: list[Path], results: Path, output: Path, figure: Path) -> None:

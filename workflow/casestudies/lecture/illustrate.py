@@ -120,7 +120,7 @@ def optimisation(results: Results, path: Path) -> None:
     grid = np.stack(np.meshgrid(np.linspace(left, right, 161), np.linspace(low, high, 121)), -1)
     values = loss(grid)
     kinds = list(ends["start"].unique())
-    with figure(path, 2, len(methods), (3.1 * len(methods), 6.2)) as (drawing, axes):
+    with figure(path, 2, len(methods), (2.5 * len(methods), 5.4)) as (drawing, axes):
         for axis, method in zip(axes, methods, strict=False):
             axis.contour(
                 grid[..., 0],
@@ -190,7 +190,7 @@ def networks(results: Results, path: Path) -> None:
     few = results.polynomials
     few = few[few["measurements"] == few["measurements"].min()]
     noise = results.redrawn["noise"]
-    with figure(path, 1, 2, (11, 4.6), sharey=True) as (drawing, axes):
+    with figure(path, 1, 2, (9.6, 4.6), sharey=True) as (drawing, axes):
         panels = ((few, "Polynomials, least squares"), (table, "Networks of one hidden layer, SGD"))
         for axis, (rows, title) in zip(axes, panels, strict=True):
             for name, label, colour, style, mark in (
@@ -263,7 +263,7 @@ def local_minima(results: Results, path: Path) -> None:
     table = results.table("starts")
     widths = sorted(table["width"].unique())
     rng = np.random.default_rng(0)  # spreads points sideways only
-    with figure(path, 1, 2, (11, 4.3), sharey=True) as (_, axes):
+    with figure(path, 1, 2, (9.6, 4.3), sharey=True) as (_, axes):
         for axis, (column, title) in zip(
             axes, {"loss": "points learned from", "test": "other points"}.items(), strict=True
         ):
@@ -288,7 +288,7 @@ def local_minima(results: Results, path: Path) -> None:
 def approximation(results: Results, path: Path) -> None:
     """Error of networks of growing width and depth on a function of two variables."""
     table = results.table("approximation")
-    with figure(path, 1, 2, (10.5, 4.2), sharey=True) as (_, axes):
+    with figure(path, 1, 2, (9.6, 4.2), sharey=True) as (_, axes):
         styles = ((BLUE, "o", "-"), (VERMILION, "s", "--"), (GREEN, "^", "-."), (PURPLE, "v", ":"))
         for number, (depth, rows) in enumerate(table.groupby("depth")):
             colour, mark, style = styles[number % len(styles)]

@@ -82,7 +82,7 @@ def fits(results: Results, path: Path) -> None:
     counts = results.counts
     measured = results.prepared
     low, high = measured["consumption"].min(), measured["consumption"].max()
-    with figure(path, 1, len(counts), (4 * len(counts), 4.4), sharey=True) as (drawing, axes):
+    with figure(path, 1, len(counts), (3.3 * len(counts), 4.4), sharey=True) as (drawing, axes):
         for axis, count in zip(axes, counts, strict=True):
             axis.axvspan(measured["speed"].max(), results.predict_at, color="#F0F0F0", lw=0)
             if results.truth is not None:
@@ -128,7 +128,7 @@ def validation(results: Results, path: Path) -> None:
     """Training and validation error of every polynomial in every fold."""
     last = results.errors.groupby(["model", "repeat", "fold"], sort=False).last().reset_index()
     counts = results.counts
-    size = (3.4 * len(counts) + 1.2, 4.2)
+    size = (2.9 * len(counts) + 1.2, 4.2)
     with figure(path, 1, len(counts), size, sharey=True) as (drawing, axes):
         for axis, count in zip(axes, counts, strict=True):
             names = results.of(count)
@@ -176,7 +176,7 @@ def descent(results: Results, path: Path) -> None:
     """Training and validation error along the descents."""
     counts = results.counts
     steps = [fit for fit in FITS if fit != "least_squares"]
-    with figure(path, 1, len(counts), (4 * len(counts), 3.9), sharey=True) as (drawing, axes):
+    with figure(path, 1, len(counts), (3.3 * len(counts), 3.9), sharey=True) as (drawing, axes):
         for axis, count in zip(axes, counts, strict=True):
             for fit, name in results.of(count).items():
                 rows = results.errors[results.errors["model"] == name]
@@ -203,7 +203,7 @@ def prediction(results: Results, path: Path) -> None:
     points = results.points
     names = [name for name in results.models if Model(name).form != "mean"]
     at = results.predict_at
-    size = (10.5, 1.2 + 0.3 * len(names))
+    size = (9.6, 1.2 + 0.3 * len(names))
     with figure(path, 1, 2, size, sharey=True) as (_, (near, far)):
         for axis in (near, far):
             _spread(axis, points, names)
@@ -225,7 +225,8 @@ def prediction(results: Results, path: Path) -> None:
         far.set_title("all, in powers of ten", pad=16)
         far.set_xscale("symlog", linthresh=_NEAR)
         reach = max(2, int(np.log10(np.abs(far.get_xlim()).max())))
-        powers = np.arange(5, reach + 1, 5) if reach >= 5 else np.array([reach])
+        step = 10 if reach >= 15 else 5
+        powers = np.arange(step, reach + 1, step) if reach >= step else np.array([reach])
         ticks = [*(-(10.0 ** powers[::-1])), 0, *10.0**powers]
         far.set_xticks(
             ticks,

@@ -102,7 +102,7 @@ _TITLES = {
     "maximum_likelihood": "Maximum likelihood",
     "ridge": "Ridge: MAP, normal prior",
     "lasso": "Lasso: MAP, Laplace prior",
-    "posterior": "Posterior: mean and 95 % band",
+    "posterior": "Posterior, 95 % band",
 }
 
 
@@ -128,7 +128,7 @@ def draw(
     covariance = posterior(x, y)[1]
     # What lies outside of this is cut off: the curve through all points may go anywhere.
     limits = min(0, y.min()) - 0.8, max(1, y.max()) + 0.8
-    with figure(path, 1, len(_TITLES), (12, 4.2), sharey=True) as (drawing, axes):
+    with figure(path, 1, len(_TITLES), (10, 3.8), sharey=True) as (drawing, axes):
         for axis, (method, title) in zip(axes, _TITLES.items(), strict=True):
             values = table.loc[table["method"] == method, "coefficient"].to_numpy()
             curve = X @ values

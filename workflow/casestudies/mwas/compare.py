@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from casestudies.figures.style import GREY, figure
+from casestudies.figures.shared import subtitle
+from casestudies.figures.style import panel_grid
 from casestudies.mwas.plot import (
     LODO,
     MODELS,
@@ -17,8 +18,6 @@ from casestudies.mwas.plot import (
 )
 from casestudies.steps import main
 from casestudies.tables import read_table
-
-COLUMNS = 4
 
 
 def compare(*, scores: list[Path], output: Path) -> None:
@@ -41,27 +40,14 @@ def compare(*, scores: list[Path], output: Path) -> None:
         ]
     scored = {model for _, _, rows in panels for model in rows["model"]}
     order = [model for model in MODELS if model in scored]
-    columns = min(COLUMNS, len(panels))
-    lines = -(-len(panels) // columns)
-    size = (3.0 * columns + 2.0, (0.25 * len(order) + 1.0) * lines + 0.9)
-    with figure(output, lines, columns, size, sharey=True) as (drawing, axes):
-        for axis in axes[len(panels) :]:
-            axis.axis("off")
-        for axis, (dataset, scheme, rows) in zip(axes, panels, strict=False):
+    panel = (3.6, 0.22 * len(order) + 1)
+    with panel_grid(output, len(panels), panel, (2.2, 0.8), sharey=True) as (drawing, axes):
+        for axis, (dataset, scheme, rows) in zip(axes, panels, strict=True):
             score_panel(axis, rows, order)
-            axis.set_title(
-                f"{dataset}\n{scheme}: {SCHEMES.get(scheme, scheme)}", fontsize=9, pad=14
-            )
+            axis.set_title(f"{dataset}, {scheme}: {SCHEMES.get(scheme, scheme)}", fontsize=9)
             row = rows.iloc[0]
             unit = "cohorts" if scheme == LODO else "subjects"
-            axis.annotate(
-                f"{row['samples']} samples, {row['groups']} {unit}",
-                (0, 1.01),
-                xycoords="axes fraction",
-                fontsize=8,
-                color=GREY,
-                va="bottom",
-            )
+            subtitle(axis, f"{row['samples']} samples, {row['groups']} {unit}")
             if scheme != LODO:  # the published scores are of cross-validation
                 mark_published(axis, dataset, len(order))
         handles = family_handles()

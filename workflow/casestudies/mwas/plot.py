@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from casestudies.errors import InputError
 from casestudies.evaluation.scores import cluster_weights
-from casestudies.figures.shared import score_dots, spread
+from casestudies.figures.shared import score_dots, spread, subtitle
 from casestudies.figures.style import (
     BLACK,
     BLUE,
@@ -28,6 +28,7 @@ from casestudies.figures.style import (
     VERMILION,
     YELLOW,
     figure,
+    panel_grid,
 )
 from casestudies.mwas import PUBLISHED_AUC
 from casestudies.mwas.abundance import TARGET, Abundances, load, short_name
@@ -205,20 +206,13 @@ class Results:
 def scores(results: Results, path: Path) -> None:
     """AUC of every model on every scheme, with intervals."""
     order = [model for model in MODELS if model in results.models]
-    size = (3.9 * len(results.schemes) + 2.2, 0.29 * len(order) + 1.6)
-    with figure(path, 1, len(results.schemes), size, sharey=True) as (drawing, axes):
+    panel = (3.6, 0.26 * len(order) + 1)
+    with panel_grid(path, len(results.schemes), panel, (2.2, 0.6), sharey=True) as (drawing, axes):
         for axis, scheme in zip(axes, results.schemes, strict=True):
             rows = results.scores.query("scheme == @scheme and metric == 'auc'")
             score_panel(axis, rows, order)
-            axis.set_title(scheme_title(scheme), pad=16)
-            axis.annotate(
-                _sizes(scheme, rows.iloc[0]),
-                (0, 1.01),
-                xycoords="axes fraction",
-                fontsize=8,
-                color=GREY,
-                va="bottom",
-            )
+            axis.set_title(scheme_title(scheme))
+            subtitle(axis, _sizes(scheme, rows.iloc[0]))
             if scheme != LODO:  # the published scores are of cross-validation
                 mark_published(axis, results.folder.name, len(order))
         handles = family_handles()
@@ -422,8 +416,9 @@ def calibration(results: Results, path: Path) -> None:
     """Observed frequency of disease against predicted probability, and how these are spread."""
     models = [model for model in (results.best, "random_forest") if model in results.models]
     cells = [(scheme, model) for scheme in results.schemes for model in models]
-    size = (3.3 * len(cells) + 0.6, 4.9)
-    with figure(path, 2, len(cells), size, height_ratios=[3.2, 1], sharex=True) as (_, axes):
+    size = (2.4 * len(cells) + 0.6, 4.6)
+    heights = [3.2, 1]
+    with figure(path, 2, len(cells), size, height_ratios=heights, sharex=True) as (drawing, axes):
         upper, lower = axes[: len(cells)], axes[len(cells) :]
         for (scheme, model), axis, below in zip(cells, upper, lower, strict=True):
             table = results.predictions(scheme, model)
@@ -464,7 +459,7 @@ def calibration(results: Results, path: Path) -> None:
             below.set_xlabel("predicted probability")
         upper[0].set_ylabel("observed frequency of disease")
         lower[0].set_ylabel("samples")
-        lower[-1].legend(loc="upper right", fontsize=8)
+        drawing.legend(*lower[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
 # ------------------------------------------------------------------------------------------ taxa
@@ -942,6 +937,8 @@ def _dots(axis: Axes, table: pd.DataFrame, label: str, form: str) -> None:
             axis.plot(row.estimate, position, marker, color=colour, ms=7)
         told = row.kind in ("covariate", "matched") and isinstance(row.note, str) and row.note
         note = f"; {row.note}" if told else ""
+        if row.name in UNITS:
+            note = note.replace(" apart", f" {UNITS[row.name]} apart")
         value = "" if np.isnan(row.estimate) else form.format(row.estimate)
         axis.annotate(
             f"{value}  ({row.positives:.0f} of {row.samples:.0f} are cases{note})",
@@ -963,17 +960,24 @@ def _subject(row) -> str:
     """Return what a row of the table of confounding is about."""
     match row.kind:
         case "covariate":
-            return f"{row.name} alone"
+            return f"{_covariate(row.name)} alone"
         case "covariates":
             return "all covariates"
         case "model":
             return f"microbiome ({LABELS.get(row.model, row.model)})"
         case "matched":
             name, _, value = row.name.partition(" = ")
-            return f"microbiome within {value}" if value else f"microbiome, same {name}"
+            return f"microbiome within {value}" if value else f"microbiome, same {_covariate(name)}"
         case _:
             return "microbiome + covariates − covariates"
 
+
+def _covariate(name: str) -> str:
+    return "BMI" if name == "bmi" else name
+
+
+UNITS = {"age": "years", "bmi": "kg m⁻²"}
+"""Units of the covariates that have one."""
 
 KINDS = {
     "covariate": (GREY, "o", "one covariate"),
@@ -993,7 +997,7 @@ def transfer(results: Results, path: Path) -> None:
     models = [model for model in results.models if model in set(table["model"])]
     cohorts = sorted(set(table["train"]) | set(table["test"]))
     side = max(0.62 * len(cohorts), 2.6)
-    with figure(path, 1, len(models), (side * len(models) + 2.6, side + 2.6), sharey=True) as (
+    with figure(path, 1, len(models), (side * len(models) + 2.4, side + 1.9), sharey=True) as (
         drawing,
         axes,
     ):
