@@ -4,6 +4,9 @@ import importlib
 import inspect
 import re
 import shlex
+import subprocess
+import sys
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -121,3 +124,44 @@ def test_models_for_new_data_have_the_options_that_the_page_gives():
         parameters = inspect.signature(predict).parameters
         needed = {name for name, one in parameters.items() if one.default is one.empty}
         assert needed <= names <= set(parameters), module
+
+
+def write_blocks(page: str, checkout) -> None:
+    """Make the files and the edits of a page in a checkout: what a reader would do by hand."""
+    for language, comment in (("python", "# "), ("rst", ".. ")):
+        for block in blocks(page, language):
+            first, _, text = block.partition("\n")
+            path = checkout.folder / first.removeprefix(comment)
+            assert first.startswith(comment) and not path.exists(), first
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    for block in blocks(page, "diff"):
+        command = ["git", "apply", "--unidiff-zero", "--recount", "-"]
+        subprocess.run(command, cwd=checkout.folder, input=block, text=True, check=True)
+
+
+def test_a_study_added_as_the_page_says(checkout):
+    page = (ROOT / "docs/add-a-study.md").read_text()
+    write_blocks(page, checkout)
+    files = [str(checkout.folder / "workflow/casestudies/tree")]
+    for style in (["ruff", "check", *files], ["ruff", "format", "--check", *files]):
+        subprocess.run([sys.executable, "-m", *style], cwd=ROOT, check=True)
+    rules = str(checkout.folder / "workflow/rules/tree.smk")
+    subprocess.run([sys.executable, "-m", "snakefmt", "--check", rules], cwd=ROOT, check=True)
+    for line in (line for block in blocks(page, "sh") for line in block.splitlines()):
+        command = shlex.split(line)
+        if command[0] == "snakemake":
+            done = checkout.snakemake(*command[1:])
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        else:
+            command[0] = sys.executable
+            subprocess.run(command, cwd=checkout.folder, env=checkout.environment, check=True)
+    folder = checkout.folder / "results/tree/simulated"
+    scores = pd.read_csv(folder / "scores.csv")
+    assert set(scores["model"]) == {"mean", "linear", "power_law"}
+    finding = (folder / "finding.txt").read_text()
+    assert "RMSE" in finding and (folder / "figures/scores.svg").is_file()
+    with zipfile.ZipFile(checkout.folder / "results/report.zip") as archive:
+        names = archive.namelist()
+    assert any(name.endswith("scores.svg") for name in names)
+    assert "tree:" in (checkout.folder / "config/config.yaml").read_text()
