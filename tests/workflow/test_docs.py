@@ -152,6 +152,7 @@ def test_a_study_added_as_the_page_says(checkout):
         command = shlex.split(line)
         if command[0] == "snakemake":
             done = checkout.snakemake(*command[1:])
+            listed = checkout.snakemake("--list-target-rules")
             assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         else:
             command[0] = sys.executable
@@ -160,7 +161,9 @@ def test_a_study_added_as_the_page_says(checkout):
     scores = pd.read_csv(folder / "scores.csv")
     assert set(scores["model"]) == {"mean", "linear", "power_law"}
     finding = (folder / "finding.txt").read_text()
+    assert finding[:60] in done.stdout + done.stderr  # in the terminal, at the end
     assert "RMSE" in finding and (folder / "figures/scores.svg").is_file()
+    assert "tree (The tree study:" in listed.stdout + listed.stderr
     with zipfile.ZipFile(checkout.folder / "results/report.zip") as archive:
         names = archive.namelist()
     assert any(name.endswith("scores.svg") for name in names)

@@ -72,6 +72,9 @@ def test_targets_have_descriptions(checkout):
         "download",
     ):
         assert f"{target} (" in listed.stdout + listed.stderr
+    lines = (listed.stdout + listed.stderr).splitlines()
+    rules = [line for line in lines if line and " profile " not in line]
+    assert len(rules) > 20 and not [line for line in rules if " (" not in line]
 
 
 @pytest.mark.parametrize(

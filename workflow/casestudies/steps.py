@@ -26,12 +26,7 @@ def main(function: Callable[..., Any]) -> None:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     module = sys.modules["__main__"].__spec__
-    app = cyclopts.App(
-        name=f"python -m {module.name}" if module else function.__name__,
-        default_parameter=cyclopts.Parameter(negative=(), consume_multiple=True),
-        help_format="plaintext",
-    )
-    app.default(function)
+    app = command_line(function, f"python -m {module.name}" if module else function.__name__)
     try:
         app(error_formatter=lambda error: f"error: {error}", exit_on_error=False, print_error=True)
     except cyclopts.CycloptsError:
@@ -43,6 +38,17 @@ def main(function: Callable[..., Any]) -> None:
             raise
         where = f" while writing {error.filename}" if error.filename else ""
         sys.exit(_fail(f"the disk is full{where}; nothing was kept. Free space and run again.", 3))
+
+
+def command_line(function: Callable[..., Any], name: str) -> cyclopts.App:
+    """Return the command line, called ``name``, that signature and docstring of a step describe."""
+    app = cyclopts.App(
+        name=name,
+        default_parameter=cyclopts.Parameter(negative=(), consume_multiple=True),
+        help_format="rst",
+    )
+    app.default(function)
+    return app
 
 
 def _fail(message: str, status: int) -> int:

@@ -19,6 +19,7 @@ from casestudies.config.lecture import EXPERIMENTS
 from casestudies.config.satellite import ALL_IMAGES, SCENARIOS
 from casestudies.datasets import DATASETS
 from casestudies.errors import InputError
+from casestudies.headlines import headlines
 from casestudies.seeds import job_seed
 from casestudies.sources import sources
 from snakemake.exceptions import WorkflowError
@@ -226,6 +227,14 @@ def lecture_trained(run):
             models = CONFIG.satellite.predictors(dataset, scheme)
             tables += expand(satellite_features(models, scheme), dataset=dataset)
     return sorted(set(tables))
+
+
+def headlines_of_run():
+    """What the studies that the targets of this run name have found; all by default."""
+    targets = workflow.dag_settings.targets or {workflow.default_target}
+    everything = workflow.default_target in targets
+    ran = {name: one.datasets for name, one in STUDIES.items() if everything or name in targets}
+    return headlines(Path("results"), ran)
 
 
 def report_command():

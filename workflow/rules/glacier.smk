@@ -29,6 +29,7 @@ rule glacier:
 
 
 rule simulate_glacier:
+    """Simulated raw data of the glacier study."""
     input:
         code=code("glacier.simulate"),
     output:
@@ -231,6 +232,7 @@ rule combine_glacier:
 
 
 rule audit_glacier:
+    """The published scores of the glacier study, recomputed from the authors' stored predictions."""
     input:
         prepared="results/glacier/alpgm/prepared.parquet",
         raw=downloads("alpgm"),

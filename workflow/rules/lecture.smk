@@ -41,6 +41,7 @@ rule regularisation:
 
 
 rule regularise_lecture:
+    """The figure and table of the target regularisation."""
     input:
         code=code("lecture.regularisation"),
     output:
@@ -72,6 +73,7 @@ rule regularise_lecture:
 
 
 rule simulate_lecture:
+    """Simulated measurements of the lecture study."""
     input:
         code=code("lecture.simulate"),
     output:
@@ -202,6 +204,7 @@ rule extrapolate_lecture:
 
 
 rule redraw_lecture:
+    """Bias and variance of polynomials on redrawn measurements, for the lecture."""
     input:
         code=code("lecture.redraw"),
     output:
@@ -232,6 +235,7 @@ rule redraw_lecture:
 
 
 rule optimise_lecture:
+    """Who escapes from a saddle and a local minimum, for the lecture."""
     input:
         code=code("lecture.optimise"),
     output:
@@ -333,6 +337,7 @@ rule cost_lecture:
 
 
 rule summarise_lecture:
+    """The findings of the lecture study in words."""
     input:
         tables=expand(
             "results/lecture/{name}.parquet", name=["bias_variance", "descents", *EXPERIMENTS]
@@ -421,6 +426,7 @@ rule plot_lecture:
 
 
 rule illustrate_lecture:
+    """The figures of the lecture's experiments."""
     input:
         polynomials="results/lecture/bias_variance.parquet",
         tables=expand("results/lecture/{name}.parquet", name=["descents", "paths", *EXPERIMENTS]),

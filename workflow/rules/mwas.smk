@@ -41,6 +41,7 @@ rule mwas:
 
 
 rule simulate_mwas:
+    """Simulated raw data of the MWAS study."""
     input:
         code=code("mwas.simulate"),
     output:
@@ -431,6 +432,7 @@ rule plot_transfer_mwas:
 
 
 rule compare_mwas:
+    """The AUC of all models on all data sets of the MWAS study, in one figure."""
     input:
         scores=expand("results/mwas/{dataset}/scores.csv", dataset=MWAS.datasets),
         code=code("mwas.compare"),
@@ -459,6 +461,7 @@ rule compare_mwas:
 
 
 rule summarise_mwas:
+    """The findings of the MWAS study in words."""
     input:
         scores=expand("results/mwas/{dataset}/scores.csv", dataset=MWAS.datasets),
         comparisons=expand("results/mwas/{dataset}/comparisons.csv", dataset=MWAS.datasets),

@@ -10,6 +10,7 @@ import subprocess
 
 
 rule provenance:
+    """Commit, versions, configuration, seeds, device, seconds and energy of the run."""
     input:
         studies=[
             f"results/{study}/{dataset}/provenance.json"
@@ -48,6 +49,8 @@ rule provenance:
 # Not the profile's report-after-run: that also fires, and fails, on a dry run, and lets a run of a
 # single file overwrite the whole report.
 onsuccess:
+    for line in headlines_of_run():
+        print(line)
     if command := report_command():
         subprocess.run(command, check=True)
         print("The report: results/report.zip (unpack it and open report/report.html)")

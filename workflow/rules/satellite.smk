@@ -501,6 +501,7 @@ rule plot_satellite:
 
 
 rule compare_satellite:
+    """The skill of all models on all data sets of the satellite study, in figure and words."""
     input:
         scores=expand("results/satellite/{dataset}/scores.csv", dataset=SATELLITE.datasets),
         comparisons=expand(

@@ -52,6 +52,7 @@ rule fetch:
 for name in BULKY:
 
     rule:
+        """A published data set of very many files, verified."""
         name:
             f"fetch_{name}"
         output:

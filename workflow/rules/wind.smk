@@ -31,6 +31,7 @@ rule wind:
 
 
 rule simulate_wind:
+    """Simulated terrain of the wind study."""
     input:
         code=code("wind.simulate"),
     output:
@@ -556,6 +557,7 @@ rule learn_wind:
 
 
 rule askervein_wind:
+    """The hill of Askervein as a terrain, for flow models and networks to run on."""
     input:
         raw=downloads("askervein"),
         code=code("wind.askervein"),
@@ -579,6 +581,7 @@ rule askervein_wind:
 
 
 rule validate_wind:
+    """The comparison of flow models with the masts of Askervein."""
     input:
         raw=downloads("askervein"),
         terrains="results/wind/askervein/terrains.nc",
@@ -621,6 +624,7 @@ rule validate_wind:
 
 
 rule transect_wind:
+    """The speed-up along the lines of masts on Askervein."""
     input:
         stations="results/wind/askervein/stations.csv",
         code=code("wind.transect"),

@@ -96,7 +96,13 @@ prediction intervals are calibrated by, the units that the scheme holds out.
 
 
 def write(*, folder: Path) -> None:
-    """Write config.yaml (the defaults and their meaning), schema.json and README.md to a folder."""
+    """Write config.yaml (the defaults and their meaning), schema.json and README.md to a folder.
+
+    Parameters
+    ----------
+    folder
+        The folder; config/ of the checkout.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(_yaml(Config()), encoding="utf-8")
     (folder / "README.md").write_text(_markdown(Config()), encoding="utf-8")

@@ -7,7 +7,7 @@ Whatever is learned, scaling included, is learned from the training rows of the 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -45,19 +45,25 @@ def _standardised(train: pd.DataFrame, test: pd.DataFrame) -> tuple[np.ndarray, 
 # Trivial and physical -----------------------------------------------------------------------
 
 
-def mean(train, target, test, settings, seed) -> np.ndarray:
+def mean(
+    train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame, settings: Sequence[Any], seed: int
+) -> np.ndarray:
     """Predict the mean of the training rows."""
     return np.full((len(test), len(settings)), target.mean())
 
 
-def year_mean(train, target, test, settings, seed) -> np.ndarray:
+def year_mean(
+    train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame, settings: Sequence[Any], seed: int
+) -> np.ndarray:
     """Predict the mean of the other glaciers in the same year; NaN if the year is unknown."""
     known = pd.Series(target).groupby(train.index.get_level_values("year")).mean()
     values = known.reindex(test.index.get_level_values("year")).to_numpy()
     return np.repeat(values[:, None], len(settings), axis=1)
 
 
-def degree_day(train, target, test, settings, seed) -> np.ndarray:
+def degree_day(
+    train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame, settings: Sequence[Any], seed: int
+) -> np.ndarray:
     """Predict snow times a factor, less degree days times a factor, plus a constant.
 
     A degree-day model (Hock 2003, doi:10.1016/S0022-1694(03)00257-9) of the year as a whole. The
@@ -77,7 +83,9 @@ def degree_day(train, target, test, settings, seed) -> np.ndarray:
 # Linear -------------------------------------------------------------------------------------
 
 
-def least_squares(train, target, test, settings, seed) -> np.ndarray:
+def least_squares(
+    train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame, settings: Sequence[Any], seed: int
+) -> np.ndarray:
     """Ordinary least squares.
 
     Directions in which the training rows spread less than 1 % of the widest are left out: they
@@ -90,7 +98,9 @@ def least_squares(train, target, test, settings, seed) -> np.ndarray:
     return np.repeat((b @ weights + centre)[:, None], len(settings), axis=1)
 
 
-def ridge(train, target, test, settings, seed) -> np.ndarray:
+def ridge(
+    train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame, settings: Sequence[Any], seed: int
+) -> np.ndarray:
     """Ridge regression; a setting is the penalty on standardised predictors."""
     a, b = _standardised(train, test)
     centre = target.mean()
@@ -101,7 +111,9 @@ def ridge(train, target, test, settings, seed) -> np.ndarray:
     return b @ weights + centre
 
 
-def lasso(train, target, test, settings, seed) -> np.ndarray:
+def lasso(
+    train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame, settings: Sequence[Any], seed: int
+) -> np.ndarray:
     """Lasso; a setting is the penalty in units of the target's standard deviation."""
     from sklearn.linear_model import lasso_path  # two seconds that other models need not pay
 
@@ -171,7 +183,9 @@ REGIONAL_FORMS = tuple(
 all of them, those that were beaten included, is what keeps the score honest."""
 
 
-def ridge_regional(train, target, test, settings, seed) -> np.ndarray:
+def ridge_regional(
+    train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame, settings: Sequence[Any], seed: int
+) -> np.ndarray:
     """Ridge with a penalty for each group of predictors and shrunken glacier and year effects.
 
     The same as a linear mixed model with known variance ratios. Intercepts of glaciers and years
@@ -220,7 +234,9 @@ _COLUMNS = {
 }
 
 
-def extra_trees(train, target, test, settings, seed) -> np.ndarray:
+def extra_trees(
+    train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame, settings: Sequence[Any], seed: int
+) -> np.ndarray:
     """Extremely randomised trees; a setting names the predictors, ``monthly`` or ``regional``."""
     predicted = np.empty((len(test), len(settings)))
     for k, name in enumerate(settings):
@@ -238,7 +254,9 @@ def _forest(seed: int) -> "ExtraTreesRegressor":
     )
 
 
-def gradient_boosting(train, target, test, settings, seed) -> np.ndarray:
+def gradient_boosting(
+    train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame, settings: Sequence[Any], seed: int
+) -> np.ndarray:
     """Gradient-boosted trees; a setting is (predictors, number of trees)."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -266,7 +284,9 @@ def gradient_boosting(train, target, test, settings, seed) -> np.ndarray:
 RESIDUAL_FORM = RegionalForm(penalty=30.0, months=10.0, memory=2, year=None)
 
 
-def ridge_trees(train, target, test, settings, seed) -> np.ndarray:
+def ridge_trees(
+    train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame, settings: Sequence[Any], seed: int
+) -> np.ndarray:
     """Ridge on the regional predictors plus extra trees on what it leaves unexplained.
 
     The ridge extrapolates and shrinks, the trees add what is not linear; a setting is the share
@@ -300,7 +320,15 @@ _NOISE = 0.2
 _PRIOR_DEVIATION = 1.5  # of the log variances
 
 
-def gaussian_process(train, target, test, settings, seed, rows=300, iterations=12) -> np.ndarray:
+def gaussian_process(
+    train: pd.DataFrame,
+    target: np.ndarray,
+    test: pd.DataFrame,
+    settings: Sequence[Any],
+    seed: int,
+    rows: int = 300,
+    iterations: int = 12,
+) -> np.ndarray:
     """Exact Gaussian process with an additive kernel.
 
     The kernel is a sum of: linear terms with one variance per group of regional predictors; an

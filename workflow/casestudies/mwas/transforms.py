@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -130,7 +130,7 @@ def taxa_pipeline(transform: Transform = "log", minimum: float = 0.1) -> Pipelin
     )
 
 
-def covariate_encoder():
+def covariate_encoder() -> ColumnTransformer:
     """Return an encoder of covariates (a DataFrame), unfitted.
 
     Numbers: median for what is missing, an indicator of it, standardised; text: one column per

@@ -101,8 +101,10 @@ def compare(
 
     Parameters
     ----------
-    scores, comparisons
-        Tables of the data sets, each named <data set>/…, in the same order.
+    scores
+        Scores of the data sets, each named <data set>/….
+    comparisons
+        Their paired differences, in the same order.
     scheme
         Cross-validation scheme.
     text

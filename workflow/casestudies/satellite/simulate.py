@@ -254,6 +254,7 @@ class Plume:
     def column(
         self, now: Tensors, y: "torch.Tensor", x: "torch.Tensor"
     ) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Return the plume, and the distance from its axis in widths of the vapour's edge."""
         s0, s1, s2, s3, s4, s5 = now["states"].T[:, :, None, None]
         season = now["season"][:, None, None]
         v, y, x = VALUES, y[:, None], 2 * math.pi * x
@@ -265,6 +266,7 @@ class Plume:
         return (column + v["background"]).clamp(min=0.02), 2 / v["vapour_width"] * distance
 
     def label(self, now: Tensors) -> "torch.Tensor":
+        """Return the concentration at the station, (B,)."""
         import torch
 
         # A quadrature of its own: the label does not depend on the pixels.
@@ -332,6 +334,7 @@ class Tracers:
     def column(
         self, now: Tensors, y: "torch.Tensor", x: "torch.Tensor"
     ) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Return the sum of two tracers, and the field that the upper one comes from."""
         import torch
 
         wave = 2 * math.pi * torch.arange(-_MODES, _MODES + 1, device=y.device, dtype=y.dtype)
@@ -341,6 +344,7 @@ class Tracers:
         return (_tracer(upper) + _tracer(lower)) / 2, upper
 
     def label(self, now: Tensors) -> "torch.Tensor":
+        """Return the concentration at the station, (B,)."""
         return _tracer(now["states"][:, 4])
 
 
@@ -365,6 +369,7 @@ class Hidden:
         return {**self._shown.snapshot(season), "hidden": hidden["states"]}
 
     def label(self, now: Tensors) -> "torch.Tensor":
+        """Return the concentration at the station, (B,)."""
         return self._other.label({"states": now["hidden"], "season": 0 * now["season"]})
 
 
@@ -391,6 +396,7 @@ class Drifting:
         }
 
     def label(self, now: Tensors) -> "torch.Tensor":
+        """Return the concentration at the station, (B,)."""
         return 0.7 * (VALUES["leak_label_sd"] * now["drift"]).exp()
 
 

@@ -39,8 +39,10 @@ def summarise(
     ----------
     results
         Folder of the data set's results.
-    schemes, models
-        Cross-validation schemes, the one that counts first, and models.
+    schemes
+        Cross-validation schemes, the one that counts first.
+    models
+        Models that were scored.
     scores
         Scores of all models on all schemes.
     comparisons
