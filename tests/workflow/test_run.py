@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -115,6 +116,14 @@ def test_the_lecture_ends_in_figures_whose_captions_quote_the_findings(finished)
     _, *lines = (folder / "finding.txt").read_text().splitlines()
     for line in lines:  # on the first page, and in the caption of a figure
         assert plain.count(line[:50]) >= 2, line
+
+
+def test_no_figure_is_so_wide_that_a_page_shrinks_its_text(finished):
+    figures = list((finished.folder / "results").rglob("figures/*.svg"))
+    assert len(figures) > 50
+    for path in figures:
+        width = re.search(r'<svg [^>]*width="([\d.]+)pt"', path.read_text())
+        assert float(width[1]) <= 72 * 10.1, path
 
 
 def test_costs_are_those_of_every_study_that_trains(finished):

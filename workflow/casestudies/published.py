@@ -295,7 +295,7 @@ def _row(line: Line) -> str:
     baseline = headline.baseline
 
     def number(value: float, sign: str = "") -> str:
-        return f"{value:{sign}.{headline.digits}f}".replace("-", "−")
+        return f"{value:{sign}z.{headline.digits}f}".replace("-", "−")
 
     def score(model: str) -> str:
         return number(line.scores.loc[model, "estimate"])

@@ -831,7 +831,7 @@ def top_taxa(results: Results, path: Path, shown: int = 12) -> None:
     low, high = np.floor(np.nanmin(logs)), np.ceil(np.nanmax(logs))
     rng = np.random.default_rng(SEED)
     rows = -(-len(taxa) // 4)
-    with figure(path, rows, 4, (10.4, 2.45 * rows + 0.5), sharey=True) as (drawing, axes):
+    with figure(path, rows, 4, (9.8, 2.45 * rows + 0.5), sharey=True) as (drawing, axes):
         for axis in axes[len(taxa) :]:
             axis.axis("off")
         for axis, taxon, values in zip(axes, taxa, logs.T, strict=False):
@@ -996,7 +996,7 @@ def transfer(results: Results, path: Path) -> None:
     )
     models = [model for model in results.models if model in set(table["model"])]
     cohorts = sorted(set(table["train"]) | set(table["test"]))
-    side = max(0.62 * len(cohorts), 2.6)
+    side = max(0.52 * len(cohorts), 2.6)
     with figure(path, 1, len(models), (side * len(models) + 2.4, side + 1.9), sharey=True) as (
         drawing,
         axes,
@@ -1071,7 +1071,7 @@ def ordination(results: Results, path: Path) -> None:
     case = data.samples[TARGET].to_numpy() > 0.5
     groups = _grouping(data)
     panels = 1 if groups is None else 2
-    with figure(path, 1, panels, (4.9 * panels + 0.4, 5.0), sharey=True) as (_, axes):
+    with figure(path, 1, panels, (4.7 * panels + 0.4, 4.8), sharey=True) as (_, axes):
         for group, colour, marker, label in (
             (~case, CONTROL, "o", results.labels[1]),
             (case, CASE, "^", results.labels[0]),
@@ -1131,7 +1131,7 @@ def permutation(results: Results, path: Path) -> None:
         complete=["scheme", "model", "permutation", "auc"],
     )
     pairs = list(table.groupby(["scheme", "model"], sort=False))
-    with figure(path, 1, len(pairs), (6.4 * len(pairs), 3.9)) as (_, axes):
+    with panel_grid(path, len(pairs), (4.9, 3.6)) as (_, axes):
         for axis, ((scheme, model), rows) in zip(axes, pairs, strict=True):
             null = rows.loc[rows["permutation"] >= 0, "auc"].to_numpy()
             observed = float(rows.loc[rows["permutation"] < 0, "auc"].iloc[0])

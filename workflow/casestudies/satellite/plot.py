@@ -110,7 +110,7 @@ def _score(axis: Axes, row: pd.Series, y: float, model: str, low: float) -> None
     face = "white" if model.endswith(SUFFIX) else colour
     marker = "<" if row["estimate"] < low else "o"
     axis.plot(max(row["estimate"], low), y, marker, color=colour, mfc=face, ms=5.5, mew=1.4)
-    text = f"{row['estimate']:.2f}".replace("-", "−")
+    text = f"{row['estimate']:z.2f}".replace("-", "−")
     axis.annotate(text, (1.15, y), va="center", ha="right", fontsize=7.5, color=GREY)
 
 
@@ -332,8 +332,8 @@ def overfitting(results: Results, path: Path) -> None:
 def training_curves(results: Results, path: Path) -> None:
     """Loss of the networks along their training, every fold, training and validation."""
     networks = [name for name in NETWORKS if name in results.encoders]
-    size = (max(3.2 * len(networks) + 0.5, 6.5), 3.7)
-    with figure(path, 1, len(networks), size) as (drawing, axes):
+    panel = (6.5 if len(networks) == 1 else 4.4, 2.8)
+    with panel_grid(path, len(networks), panel, (0.5, 0.9)) as (drawing, axes):
         for axis, encoder in zip(axes, networks, strict=True):
             positive = True
             for scope in results.scopes(encoder):
@@ -352,7 +352,8 @@ def training_curves(results: Results, path: Path) -> None:
                 for side in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
                     side("{x:g}")
             axis.set(title=LABELS[encoder], xlabel="gradient steps")
-        axes[0].set_ylabel("mean squared error (sd²)")
+        for axis in axes[::2]:
+            axis.set_ylabel("mean squared error (sd²)")
         handles = [
             Line2D([], [], color=GREEN, label="fitted inside the fold, one line a fold"),
             Line2D([], [], color=BLACK, label="fitted on all images"),

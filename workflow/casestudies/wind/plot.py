@@ -478,8 +478,9 @@ def training_curves(results: Results, path: Path) -> None:
     scheme, networks = results.schemes[0], results.networks
     kinds = {"train": (GREY, "-"), "inner": (BLUE, "-"), "held_out": (VERMILION, "--")}
     names = {"train": "training", "inner": "inner folds", "held_out": "held out"}
-    size = (3.0 * len(networks) + 0.4, 3.4)
-    with figure(path, 1, len(networks), size, sharey=True) as (drawing, axes):
+    columns = 3 if len(networks) == 3 else 2
+    grid = panel_grid(path, len(networks), (3.0, 2.8), (0.4, 0.6), columns, sharey=True)
+    with grid as (drawing, axes):
         for axis, network in zip(axes, networks, strict=True):
             table = read_table(
                 results.folder / "training" / scheme / f"{network}.parquet",
@@ -493,7 +494,8 @@ def training_curves(results: Results, path: Path) -> None:
                 side("{x:g}")
             axis.set(xlabel="epochs", title=LABELS[network].replace(", ", ",\n"))
             axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes[0].set_ylabel("RMSE of components\n(% of inflow)")
+        for axis in axes[::columns]:
+            axis.set_ylabel("RMSE of components\n(% of inflow)")
         handles = [
             Line2D([], [], color=colour, ls=style, marker=".", label=names[kind])
             for kind, (colour, style) in kinds.items()
