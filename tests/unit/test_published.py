@@ -11,6 +11,7 @@ from casestudies.config import Config
 from casestudies.errors import InputError
 from casestudies.published import (
     COLUMNS,
+    draw,
     markdown,
     published,
     questions,
@@ -131,3 +132,8 @@ def test_without_results_nothing_is_written(run):
     with pytest.raises(InputError, match="no results of the published data sets"):
         bring()
     assert not Path("table.csv").exists()
+
+
+def test_the_picture_is_of_the_table(tmp_path):
+    draw(TABLE, tmp_path / "published.svg")
+    assert (tmp_path / "published.svg").read_text() == (ROOT / "docs/published.svg").read_text()
