@@ -24,7 +24,7 @@ from casestudies.figures.style import BLACK, BLUE, GREY, VERMILION, figure
 from casestudies.files import writing
 from casestudies.steps import log, main
 from casestudies.tables import read_metadata, read_table, write_table
-from casestudies.words import verdict
+from casestudies.words import listed, verdict
 
 COLUMNS = (
     "study",
@@ -45,7 +45,7 @@ COLUMNS = (
 )
 """The columns of the table; ``reference`` is empty for a score, and names what is subtracted for a
 paired difference."""
-NUMBERS = ("estimate", "lower", "upper", "samples", "groups")
+NUMBERS = ("estimate", "lower", "upper", "samples")
 BEGIN, END = "<!-- published -->", "<!-- /published -->"
 """What the table of a page stands between."""
 _FINDING = re.compile(r"(<!-- finding: (\S+) (\S+) -->\n).*?(<!-- /finding -->)", re.DOTALL)
@@ -279,13 +279,22 @@ def questions(table: pd.DataFrame) -> list[Line]:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return the table of published results as the README shows it: a line for each question."""
+    """Return the table of published results as the README shows it: a line for each question.
+
+    Rows without a commit were read from a finding in words, before this table was kept.
+    """
     lines = [
         "| study, data set | held out | n | score | baseline | strongest rival "
         "| model of the claim | difference |",
         "|---|---|---:|---|---|---|---|---|",
         *(_row(line) for line in questions(table)),
     ]
+    read = table.loc[table["commit"].isna(), ["study", "dataset"]].drop_duplicates()
+    if len(read):
+        names = listed(
+            [f"{study}, {dataset}" for study, dataset in read.itertuples(index=False)], ";"
+        )
+        lines += ["", f"Rounded, as read from the findings in words until the next run: {names}."]
     return "\n".join(lines) + "\n"
 
 
