@@ -29,7 +29,9 @@ SATELLITE_FIGURES = [
 ]
 
 # Images can be shown where an encoder can make them of latents again.
-SATELLITE_BROWSED = SATELLITE.datasets if {"pca", *SATELLITE.networks} & {*SATELLITE.encoders} else []
+SATELLITE_BROWSED = (
+    SATELLITE.datasets if {"pca", *SATELLITE.networks} & {*SATELLITE.encoders} else []
+)
 
 
 rule satellite:
