@@ -1,7 +1,7 @@
 """Snakemake's way to the report of the studies: ``snakemake --reporter casestudies``.
 
-Snakemake finds this package by its name, collects what rules have marked with ``report(...)``, fills
-in the captions, and hands all over; ``casestudies.report`` makes the pages.
+Snakemake finds this package by its name, collects what rules have marked with ``report(...)``,
+fills in the captions, and hands all over; ``casestudies.report`` makes the pages.
 """
 
 from dataclasses import dataclass, field

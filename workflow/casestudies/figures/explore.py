@@ -13,8 +13,13 @@ import numpy as np
 
 from casestudies.figures.style import DIVERGING, SEQUENTIAL
 
-Colours = Literal["sequential", "diverging", "terrain"]
-_MAPS = {"sequential": SEQUENTIAL, "diverging": f"{DIVERGING}_r", "terrain": "cividis"}
+Colours = Literal["sequential", "diverging", "reversed", "terrain"]
+_MAPS = {
+    "sequential": SEQUENTIAL,
+    "diverging": DIVERGING,
+    "reversed": f"{DIVERGING}_r",
+    "terrain": "cividis",
+}
 _STEPS = 64
 _MISSING = 65535
 SIDE = 64
@@ -87,6 +92,7 @@ def fields(
     panels: Sequence[Panel],
     choices: Mapping[str, Sequence[str]],
     about: Mapping[str, Any],
+    start: int = 0,
 ) -> dict[str, Any]:
     """Return the document of a browser of fields.
 
@@ -99,12 +105,15 @@ def fields(
     choices
         What else can be chosen, and the names of the options.
     about
-        Further entries, such as ``case``, the word for a case.
+        Further entries: ``case``, the word for a case, and ``note``.
+    start
+        The case that is shown first.
     """
     shape = next(panel.values.shape[-2:] for panel in panels if panel.minus is None)
     return {
         "kind": "fields",
         "cases": list(cases),
+        "start": start,
         "choices": [{"name": name, "options": list(names)} for name, names in choices.items()],
         "shape": list(shape),
         "palettes": {panel.colours: palette(panel.colours) for panel in panels},

@@ -29,13 +29,15 @@ IMAGES = (".svg", ".png")
 FIRST = "report"
 """The front page, report/report.html in the zip."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 # ------------------------------------------------------------------------------------ what is shown
 
 
 def plain(text: str) -> str:
-    """Return HTML as plain text."""
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
+    """Return HTML as plain text; only tags of blocks part words."""
+    text = re.sub(r"</?(?:p|li|ul|ol|div|br)\b[^>]*>", " ", text)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split())
 
 
 def first_sentence(text: str) -> str:
@@ -43,7 +45,7 @@ def first_sentence(text: str) -> str:
 
     A full stop ends it if a capital follows, and no initial or abbreviation stands before it.
     """
-    for match in re.finditer(r"[.:] (?=[A-Z0-9])", text):
+    for match in re.finditer(r"\. (?=[A-Z])", text):
         before = text[: match.start()]
         if not re.search(r"\b(al|et|e\.g|i\.e|cf|Fig|vs|[A-Z])$", before):
             return before + "."
@@ -62,18 +64,27 @@ def alternative(item: Item) -> str:
 
 
 def number(value: Any) -> str:
-    """Return a cell of a table: numbers to three significant digits, nothing where missing."""
+    """Return a cell of a table: about three significant digits, nothing where missing."""
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return ""
     if not isinstance(value, float):
         return str(value)
-    if value == int(value) and abs(value) < 1e6:
-        return str(int(value))
     size = abs(value)
-    text = f"{value:.3g}" if size < 1e-3 or size >= 1e5 else f"{value:.3f}"
-    if 10 <= size < 1e5:
-        text = f"{value:.0f}" if size >= 1000 else f"{value:.1f}"
+    if size < 1e5 and value == int(value):
+        text = f"{value:.0f}"
+    elif size < 1e-3 or size >= 1e5:
+        digits, power = f"{value:.2e}".split("e")
+        text = f"{digits}·10{str(int(power)).translate(_RAISED)}"
+    elif size < 0.1:
+        text = f"{value:.2g}" if size < 0.01 else f"{value:.3f}"
+    else:
+        text = f"{value:.3f}" if size < 10 else f"{value:.1f}" if size < 1000 else f"{value:.0f}"
     return text.replace("-", "−")
+
+
+def rough(value: float) -> str:
+    """Return a number of which no more than the order is known: two significant digits."""
+    return f"{float(f'{value:.2g}'):,.0f}"
 
 
 @dataclass(frozen=True)
@@ -241,7 +252,7 @@ class StudyPage:
         """Return "simulated", "published", "partly simulated" or "your own"."""
         if dataset in getattr(self.config, "local", {}):
             return "your own"
-        sources = self.config.sources(dataset) if self.config and self.known(dataset) else ()
+        sources = self.config.sources(dataset) if self.known(dataset) else ()
         simulated = [source.startswith("simulated/") for source in sources]
         if any(simulated):
             return "simulated" if all(simulated) else "partly simulated"
@@ -249,7 +260,7 @@ class StudyPage:
 
     def known(self, dataset: str) -> bool:
         """Whether a data set is one of the configuration; others are made for comparison only."""
-        return dataset in self.config.datasets
+        return self.config is not None and dataset in self.config.datasets
 
     def sources(self, dataset: str) -> list[Any]:
         """Return the published data sets that one is made from."""
@@ -307,7 +318,7 @@ def study_of(item: Item) -> str | None:
 
 
 def study_pages(items: Sequence[Item], config: Config) -> list[StudyPage]:
-    """Return the pages of the studies that the items belong to, in the order of the configuration."""
+    """Return the pages of the studies that the items belong to, as the configuration orders them."""
     found: dict[str, list[Item]] = {}
     for item in items:
         if study := study_of(item):
@@ -415,7 +426,12 @@ class Site:
             lstrip_blocks=True,
             undefined=StrictUndefined,
         )
-        self.environment.filters |= {"number": number, "words": words, "plain": plain}
+        self.environment.filters |= {
+            "number": number,
+            "rough": rough,
+            "sentence": first_sentence,
+            "words": words,
+        }
         self.environment.globals |= {
             "site": self,
             "config": config,

@@ -1,4 +1,4 @@
-"""What decides each study's claim, and which of its figures show results rather than diagnostics."""
+"""What decides each study's claim; which figures show results, and which are diagnostics."""
 
 from dataclasses import dataclass
 

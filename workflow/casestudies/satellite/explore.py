@@ -59,7 +59,7 @@ def image_cases(results: Results) -> dict[str, Any]:
             Panel(
                 "reconstruction", "sd", "sequential", *ends, thinned(made), ["channel", "encoder"]
             ),
-            Panel("difference", "sd", "diverging", -2.0, 2.0, minus=("reconstruction", "image")),
+            Panel("difference", "sd", "reversed", -2.0, 2.0, minus=("reconstruction", "image")),
         ],
         {
             "channel": [

@@ -72,6 +72,7 @@ def wind_cases(results: Results) -> dict[str, Any]:
             f"the left; the picture is {shape[1] * spacing / 1000:.1f} km wide. No model saw the "
             f"terrain it is shown on (scheme {scheme}).",
         },
+        start=len(rows) // 2,
     )
 
 

@@ -126,7 +126,7 @@ function points(stage, data) {
   const height = tall + margin.top + margin.bottom;
   const x = (value) => margin.left + ((value - west) / (east - west)) * inner;
   const y = (value) => margin.top + ((north - value) / (north - south)) * tall;
-  const said = make("p", { class: "told", role: "status" });
+  const said = make("div", { class: "told", role: "status" });
   const legend = make("div");
   const picture = make("svg", {
     viewBox: `0 0 ${width} ${height}`,
@@ -160,8 +160,8 @@ function points(stage, data) {
 
   function tell(k) {
     for (const mark of marks) mark?.classList.toggle("on", mark === marks[k]);
-    const values = data.variables.map((one) => `${one.label} ${told(one.values[k])}`).join("; ");
-    said.textContent = `${data.names[k]} (${data.notes[k]}): ${values} (${shown.unit}).`;
+    const lines = data.variables.map((one) => make("li", {}, `${one.label} ${told(one.values[k], one.unit)}`));
+    said.replaceChildren(make("strong", {}, data.names[k]), ` (${data.notes[k]})`, make("ul", {}, ...lines));
   }
   order.forEach((k, place) => {
     marks[k] = make("circle", {
@@ -197,7 +197,11 @@ function points(stage, data) {
   }
   const names = data.variables.map((one) => one.label);
   said.textContent = `${data.question} Point at a ${data.noun}.`;
-  stage.append(make("div", { class: "controls" }, chooser("colour", names, paint)), legend, picture, said);
+  stage.append(
+    make("div", { class: "controls" }, chooser("colour", names, paint)),
+    legend,
+    make("div", { class: "map" }, picture, said),
+  );
   paint(0);
 }
 
@@ -264,7 +268,7 @@ function fields(stage, data) {
   const caseOf = make("output");
   const said = make("p", { class: "told", role: "status" });
   const chosen = Object.fromEntries(data.choices.map((one) => [one.name, 0]));
-  let at = 0;
+  let at = data.start;
 
   /** Values of a panel for the chosen case and options; NaN where missing. */
   function values(panel) {
@@ -332,7 +336,7 @@ function fields(stage, data) {
   for (const { canvas } of views) canvas.addEventListener("pointermove", tell);
 
   const slider = make("input", {
-    type: "range", min: 1, max: data.cases.length, value: 1,
+    type: "range", min: 1, max: data.cases.length, value: at + 1,
     input: () => { at = Number(slider.value) - 1; paint(); },
   });
   const step = (hop) => () => {
