@@ -98,7 +98,7 @@ def photograph(page, **options) -> np.ndarray:
 def assert_drawn(picture: np.ndarray, what: str) -> None:
     """It shows more than one colour, in more than a speck of it."""
     assert picture.size, what
-    colours, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
+    colours, counts = np.unique(picture @ np.array([1, 256, 65536]), return_counts=True)
     assert len(colours) > 8 and counts.max() < 0.995 * counts.sum(), what
 
 
@@ -253,7 +253,7 @@ def test_the_map_tells_of_each_glacier_and_changes_its_colours(site, reader, fin
     document = json.loads((finished.folder / "results/glacier/simulated/explore.json").read_text())
     stage = page.locator(".stage")
     points = stage.locator("circle")
-    assert points.count() == len(document["names"]) == 8
+    assert points.count() == len(document["names"])
     told = stage.locator(".told")
     points.nth(2).hover()
     first = told.inner_text()
@@ -264,7 +264,7 @@ def test_the_map_tells_of_each_glacier_and_changes_its_colours(site, reader, fin
     assert told.inner_text() != before
     fills = "all => all.map((one) => one.getAttribute('fill'))"
     balance = points.evaluate_all(fills)
-    stage.get_by_label("colour").select_option(index=1)
+    stage.get_by_role("combobox", name="colour").select_option(index=1)
     assert points.evaluate_all(fills) != balance
 
 
@@ -276,7 +276,7 @@ def test_the_matrix_tells_the_interval_of_a_pair_of_cohorts(site, reader, finish
     cohorts = sorted(table["train"].unique())
     assert cells.count() == len(cohorts) ** 2
     for place, model in enumerate(table["model"].unique()):
-        stage.get_by_label("model").select_option(index=place)
+        stage.get_by_role("combobox", name="model").select_option(index=place)
         row = table[table["model"] == model].set_index(["train", "test"])
         pair = row.loc[(cohorts[0], cohorts[1])]
         assert cells.nth(1).inner_text() == f"{pair['auc']:.2f}"
@@ -289,10 +289,7 @@ def test_the_matrix_tells_the_interval_of_a_pair_of_cohorts(site, reader, finish
         assert values == pytest.approx(pair[["auc", "lower", "upper"]].tolist(), rel=6e-3)
 
 
-PIXELS = """(canvas) => {
-  const { width, height } = canvas;
-  return [...canvas.getContext("2d").getImageData(0, 0, width, height).data].join();
-}"""
+PIXELS = "(canvas) => canvas.toDataURL()"
 
 
 @pytest.mark.parametrize("study", ["satellite", "wind"])
@@ -322,22 +319,23 @@ def test_images_and_wind_cases_are_stepped_through_and_pointed_at(site, reader, 
 
     made = 1 if study == "satellite" else 2
     before = canvases.nth(made).evaluate(PIXELS)
-    stage.get_by_label(document["choices"][-1]["name"]).select_option(index=1)
+    stage.get_by_role("combobox", name=document["choices"][-1]["name"]).select_option(index=1)
     assert canvases.nth(made).evaluate(PIXELS) != before
 
+    minuend, subtrahend = document["panels"][-1]["minus"]
     box = canvases.first.bounding_box()
-    values = {}
-    for share in (0.1, 0.5, 0.9):
+    told_of = 0
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9):
         canvases.first.hover(position={"x": share * box["width"], "y": share * box["height"]})
         text = told.inner_text().replace("−", "-")
+        assert text.startswith("Column")
         pattern = r"(\w[\w -]*?) (-?[\d.]+(?:e-?\d+)?) (?:sd|m|of inflow)"
         values = {name: float(value) for name, value in re.findall(pattern, text)}
-        assert text.startswith("Column")
-        *_, first, second, difference = (panel["title"] for panel in document["panels"])
-        if {first, second, difference} <= set(values):
-            minuend, subtrahend = document["panels"][-1]["minus"]
+        if {"difference", minuend, subtrahend} <= set(values):
             expected = values[minuend] - values[subtrahend]
-            assert values[difference] == pytest.approx(expected, abs=0.02)
+            assert values["difference"] == pytest.approx(expected, abs=0.02)
+            told_of += 1
+    assert told_of
 
 
 def test_a_figure_is_enlarged_and_put_away(site, reader):

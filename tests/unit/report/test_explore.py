@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -22,6 +22,7 @@ def unpacked(text: str, low: float, high: float) -> np.ndarray:
     return low + (high - low) * steps / (MISSING - 1)
 
 
+@settings(deadline=None)
 @given(arrays(float, (3, 4), elements=st.floats(-5, 5) | st.just(np.nan)))
 def test_packed_values_come_back_clipped_and_gaps_stay_gaps(values):
     found = unpacked(packed(values, -2.0, 3.0), -2.0, 3.0)

@@ -55,11 +55,12 @@ def first_sentence(text: str) -> str:
 def alternative(item: Item) -> str:
     """Return the alternative text of a figure: what its caption says first of the figure itself.
 
-    Paragraphs that quote the lecture or the finding say nothing of what is drawn.
+    A paragraph that quotes the lecture's claim says nothing of what is drawn.
     """
     paragraphs = re.findall(r"<p>(.*?)</p>", item.caption, re.DOTALL)
-    own = [one for one in paragraphs if not re.match(r"\s*<em>[^<]*\.</em>", one)]
-    text = first_sentence(plain(" ".join(own or paragraphs)))
+    own = [one for one in paragraphs if not one.lstrip().startswith("<em>The lecture's claim.")]
+    text = " ".join(re.sub(r"^\s*<em>[^<]*\.</em>\s*", "", one) for one in own or paragraphs)
+    text = first_sentence(plain(text))
     return text or f"Figure: {item.label}{f' of {item.dataset}' if item.dataset else ''}."
 
 
@@ -318,7 +319,7 @@ def study_of(item: Item) -> str | None:
 
 
 def study_pages(items: Sequence[Item], config: Config) -> list[StudyPage]:
-    """Return the pages of the studies that the items belong to, as the configuration orders them."""
+    """Return the page of each study that the items belong to, as the configuration orders them."""
     found: dict[str, list[Item]] = {}
     for item in items:
         if study := study_of(item):

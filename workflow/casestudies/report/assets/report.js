@@ -213,8 +213,10 @@ function matrix(stage, data) {
   const body = make("tbody");
   const cells = [];
   let shown = data.layers[0];
+  let last = null;
 
   function tell(k) {
+    last = k;
     const [row, column] = [Math.floor(k / size), k % size];
     const how = row === column ? `, ${data.diagonal}` : "";
     const value = shown.auc[k];
@@ -239,6 +241,7 @@ function matrix(stage, data) {
       cell.style.color = back ? inkOn(back) : "";
       cell.firstChild.textContent = shown.auc[k] === null ? "–" : shown.auc[k].toFixed(2);
     });
+    if (last !== null) tell(last);
   }
   const heads = data.names.map((name) => make("th", { scope: "col" }, name));
   const grid = make(
