@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.workflow.conftest import parse_jobs
+from tests.checkout import ROOT, parse_jobs
 
 pytestmark = pytest.mark.workflow
 
@@ -69,6 +68,7 @@ def test_targets_have_descriptions(checkout):
         "wind",
         "lecture",
         "regularisation",
+        "report_html",
         "download",
     ):
         assert f"{target} (" in listed.stdout + listed.stderr

@@ -229,25 +229,40 @@ def lecture_trained(run):
     return sorted(set(tables))
 
 
+def run_targets():
+    """The targets of this run."""
+    return sorted(workflow.dag_settings.targets) or [workflow.default_target]
+
+
 def headlines_of_run():
     """What the studies that the targets of this run name have found; all by default."""
-    targets = workflow.dag_settings.targets or {workflow.default_target}
+    targets = run_targets()
     everything = workflow.default_target in targets
     ran = {name: one.datasets for name, one in STUDIES.items() if everything or name in targets}
     return headlines(Path("results"), ran)
 
 
-def report_command():
-    """The command that writes the report of the targets of this run, or None if they are files."""
-    targets = sorted(workflow.dag_settings.targets) or [workflow.default_target]
+def report_commands():
+    """The commands that write the report of this run's targets, by its path; none if they are files."""
+    targets = run_targets()
     if not all(workflow.is_rule(target) for target in targets):
-        return None
+        return {}
     settings = workflow.config_settings
     command = [sys.executable, "-m", "snakemake", *targets]
-    command += ["--report", "results/report.zip", "--snakefile", str(workflow.main_snakefile)]
+    command += ["--snakefile", str(workflow.main_snakefile)]
     command += ["--profile", "none", "--workflow-profile", "none", "--nolock", "--quiet", "all"]
     if settings.configfiles:
         command += ["--configfile", *map(str, settings.configfiles)]
     if settings.config:
         command += ["--config", *(f"{key}={json.dumps(v)}" for key, v in settings.config.items())]
-    return command
+    command += ["--reporter", "casestudies", "--report-casestudies-path"]
+    paths = ["results/report.zip"]
+    paths += ["results/report.html"] if "report_html" in targets else []
+    return {path: [*command, path] for path in paths}
+
+
+def report_environment():
+    """The environment of these commands: Snakemake finds the reporter beside the package."""
+    home = str(Path(casestudies.__file__).parent.parent)
+    found = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(found)}

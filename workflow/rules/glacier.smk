@@ -6,7 +6,7 @@
 #   prepared.parquet                                  one row per glacier and year
 #   {predictions,inner,choices}/{scheme}/{model}.parquet   every model on every scheme
 #   responses.parquet, importance.parquet             what the models have learned
-#   figures/…, finding.txt                            for the report
+#   figures/…, explore.json, finding.txt              for the report
 #   (alpgm) audit.csv                                 the published scores, recomputed
 
 from casestudies.glacier import EXPLAINED, FIGURES, RAW_FILES
@@ -24,6 +24,7 @@ rule glacier:
     input:
         expand("results/glacier/{dataset}/finding.txt", dataset=GLACIER.datasets),
         expand("results/glacier/{dataset}/figures/scores.svg", dataset=GLACIER.datasets),
+        expand("results/glacier/{dataset}/explore.json", dataset=GLACIER.datasets),
         "results/glacier/alpgm/audit.csv" if GLACIER.audit else [],
     localrule: True
 
@@ -380,3 +381,38 @@ rule summarise_glacier:
     shell:
         "python -m casestudies.glacier.summarise --scores {input.scores}"
         " --comparisons {input.comparisons} --output {output} 2> {log}"
+
+
+rule explore_glacier:
+    input:
+        prepared="results/glacier/{dataset}/prepared.parquet",
+        predictions=lambda wildcards: predictions("glacier", wildcards.dataset),
+        code=code("glacier.explore"),
+    output:
+        report(
+            "results/glacier/{dataset}/explore.json",
+            caption="../report/glacier/explore.rst",
+            category="Glacier",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "map to explore"},
+        ),
+    log:
+        "logs/glacier/{dataset}/explore.log",
+    benchmark:
+        "logs/glacier/{dataset}/explore.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        results=subpath(input.prepared, parent=True),
+        schemes=list(GLACIER.schemes),
+        models=[*GLACIER.models, *GLACIER.networks, "chosen", "stack"],
+    message:
+        "Collect what a reader of {wildcards.dataset} can point at"
+    shell:
+        "python -m casestudies.glacier.explore --results {params.results}"
+        " --schemes {params.schemes} --models {params.models} --output {output} 2> {log}"

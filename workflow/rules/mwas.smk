@@ -9,7 +9,7 @@
 #   {dataset}/{stability,stability_path,coefficients,path}.parquet   what the models have learned
 #   {dataset}/confounding.csv                                    what covariates explain
 #   {dataset}/model.json                                         for new samples
-#   {dataset}/figures/…, figures/tasks.svg, finding.txt          for the report
+#   {dataset}/{figures/…,explore.json}, figures/tasks.svg, finding.txt   for the report
 
 from glob import glob
 
@@ -32,9 +32,10 @@ rule mwas:
         "results/mwas/figures/tasks.svg",
         expand("results/mwas/{dataset}/figures/scores.svg", dataset=MWAS.datasets),
         [
-            f"results/mwas/{dataset}/figures/transfer.svg"
+            f"results/mwas/{dataset}/{name}"
             for dataset in MWAS.datasets
             if MWAS.several_cohorts(dataset)
+            for name in ("figures/transfer.svg", "explore.json")
         ],
         expand("results/mwas/{dataset}/model.json", dataset=MWAS.datasets),
     localrule: True
@@ -497,3 +498,32 @@ rule summarise_mwas:
     shell:
         "python -m casestudies.mwas.summarise --results {params.results}"
         " --datasets {params.datasets} {params.truth} --output {output} 2> {log}"
+
+
+rule explore_mwas:
+    input:
+        transfer="results/mwas/{dataset}/transfer.parquet",
+        code=code("mwas.explore"),
+    output:
+        report(
+            "results/mwas/{dataset}/explore.json",
+            caption="../report/mwas/explore.rst",
+            category="MWAS",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "matrix of cohorts to explore"},
+        ),
+    log:
+        "logs/mwas/{dataset}/explore.log",
+    benchmark:
+        "logs/mwas/{dataset}/explore.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    message:
+        "Collect what a reader of {wildcards.dataset} can point at"
+    shell:
+        "python -m casestudies.mwas.explore --transfer {input.transfer} --output {output} 2> {log}"

@@ -5,8 +5,16 @@
 # OUTPUTS
 #   results/provenance.json                     of the run
 #   results/report.zip                          when a run of named targets has succeeded
+#   results/report.html                         the same in one file, if report_html is among them
 
 import subprocess
+
+
+rule report_html:
+    """The report also as one file, results/report.html: of the targets beside it, or else of all."""
+    input:
+        lambda wildcards: rules.all.input if run_targets() == ["report_html"] else [],
+    localrule: True
 
 
 rule provenance:
@@ -51,6 +59,9 @@ rule provenance:
 onsuccess:
     for line in headlines_of_run():
         print(line)
-    if command := report_command():
-        subprocess.run(command, check=True)
-        print("The report: results/report.zip (unpack it and open report/report.html)")
+    for path, command in report_commands().items():
+        subprocess.run(command, check=True, env=report_environment())
+        print(
+            f"The report: {path}",
+            "(unpack it and open report/report.html)" * path.endswith("zip"),
+        )

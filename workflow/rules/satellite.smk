@@ -10,7 +10,7 @@
 #   {dataset}/curves/{model}.parquet, label_curves.csv    skill against the number of labels
 #   {dataset}/overfitting.parquet                         raw images of growing resolution
 #   {dataset}/model/                                      for new images
-#   {dataset}/{figures/…,finding.txt}, figures/skill.svg, finding.txt      for the report
+#   {dataset}/{figures/…,explore.json,finding.txt}, figures/skill.svg, finding.txt   for the report
 #
 # Snakemake knows folders by their date alone, which a copy changes. So images.zarr is `ancient`, and
 # what has to be made anew is told by prepared.parquet, which holds a digest of the images.
@@ -28,6 +28,11 @@ SATELLITE_FIGURES = [
     <= {*SATELLITE.baselines, *SATELLITE.encoders, *(["network"] if SATELLITE.networks else [])}
 ]
 
+# Images can be shown where an encoder can make them of latents again.
+SATELLITE_BROWSED = (
+    SATELLITE.datasets if {"pca", *SATELLITE.networks} & {*SATELLITE.encoders} else []
+)
+
 
 rule satellite:
     """The satellite study: scores, figures and finding of every configured data set."""
@@ -37,6 +42,7 @@ rule satellite:
         expand("results/satellite/{dataset}/model/model.json", dataset=SATELLITE.datasets),
         "results/satellite/figures/skill.svg",
         "results/satellite/finding.txt",
+        [f"results/satellite/{dataset}/explore.json" for dataset in SATELLITE_BROWSED],
     localrule: True
 
 
@@ -540,3 +546,46 @@ rule compare_satellite:
         "python -m casestudies.satellite.compare --scores {input.scores}"
         " --comparisons {input.comparisons} --scheme {params.scheme} --text {output.finding}"
         " --output {output.figure} 2> {log}"
+
+
+rule explore_satellite:
+    input:
+        images=ancient("results/satellite/{dataset}/images.zarr"),
+        prepared="results/satellite/{dataset}/prepared.parquet",
+        scores="results/satellite/{dataset}/scores.csv",
+        predictions=lambda wildcards: predictions("satellite", wildcards.dataset),
+        weights=lambda wildcards: satellite_encoded(wildcards.dataset, ("encoders", ".safetensors")),
+        code=code("satellite.explore"),
+    output:
+        report(
+            "results/satellite/{dataset}/explore.json",
+            caption="../report/satellite/explore.rst",
+            category="Satellite",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "images to browse"},
+        ),
+    log:
+        "logs/satellite/{dataset}/explore.log",
+    benchmark:
+        "logs/satellite/{dataset}/explore.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=10,
+        gpu=0,
+    params:
+        results=subpath(input.scores, parent=True),
+        # The scheme of the label curves first: it is the one that counts.
+        schemes=lambda wildcards: sorted(
+            SATELLITE.schemes_of(wildcards.dataset), key=SATELLITE_CURVES.__ne__
+        ),
+        models=lambda wildcards: SATELLITE.predictors(wildcards.dataset, SATELLITE_CURVES),
+        gap=SATELLITE.gap(SATELLITE_CURVES),
+    message:
+        "Collect what a reader of {wildcards.dataset} can point at"
+    shell:
+        "python -m casestudies.satellite.explore --results {params.results}"
+        " --schemes {params.schemes} --models {params.models} --gap {params.gap}"
+        " --output {output} 2> {log}"

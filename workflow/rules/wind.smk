@@ -8,7 +8,7 @@
 #   {dataset}/{predictions,inner,choices}/{scheme}/{model}.parquet   every model on every scheme
 #   {dataset}/{learning,costs,positions}.csv     against training terrains, time, place on the slope
 #   {dataset}/model/                             for new terrain
-#   {dataset}/figures/…, finding.txt             for the report
+#   {dataset}/figures/…, explore.json, finding.txt   for the report
 #   askervein/…                                  flow models and network against masts
 
 import casestudies.wind as wind_package
@@ -25,6 +25,7 @@ rule wind:
     input:
         expand("results/wind/{dataset}/finding.txt", dataset=WIND.datasets),
         expand("results/wind/{dataset}/figures/scores.svg", dataset=WIND.datasets),
+        expand("results/wind/{dataset}/explore.json", dataset=WIND.datasets),
         expand("results/wind/{dataset}/model/model.json", dataset=WIND.datasets),
         ["results/wind/askervein/figures/transects.svg"] if WIND.askervein else [],
     localrule: True
@@ -651,3 +652,39 @@ rule transect_wind:
         "Draw the lines of masts of Askervein"
     shell:
         "python -m casestudies.wind.transect --stations {input.stations} --output {output} 2> {log}"
+
+
+rule explore_wind:
+    input:
+        fields="results/wind/{dataset}/prepared.nc",
+        prepared="results/wind/{dataset}/prepared.parquet",
+        predictions=lambda wildcards: predictions("wind", wildcards.dataset),
+        code=code("wind.explore"),
+    output:
+        report(
+            "results/wind/{dataset}/explore.json",
+            caption="../report/wind/explore.rst",
+            category="Wind",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "wind cases to explore"},
+        ),
+    log:
+        "logs/wind/{dataset}/explore.log",
+    benchmark:
+        "logs/wind/{dataset}/explore.tsv"
+    conda:
+        "../../envs/studies.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=10,
+        gpu=0,
+    params:
+        results=subpath(input.prepared, parent=True),
+        schemes=lambda wildcards: WIND.schemes_of(wildcards.dataset),
+        models=lambda wildcards: WIND.predictors(wildcards.dataset, WIND_SCHEME),
+    message:
+        "Collect what a reader of {wildcards.dataset} can point at"
+    shell:
+        "python -m casestudies.wind.explore --results {params.results}"
+        " --schemes {params.schemes} --models {params.models} --output {output} 2> {log}"

@@ -1,0 +1,72 @@
+"""What decides each study's claim; which figures show results, and which are diagnostics."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The places of a study's figures.
+
+    Parameters
+    ----------
+    decides
+        Names of figures that decide the claim, the first that there is.
+    results
+        Figures that show results, in this order; all others are diagnostics.
+    metric
+        The metric by which its models are compared first.
+    """
+
+    decides: tuple[str, ...] = ("scores",)
+    results: tuple[str, ...] = ("scores",)
+    metric: str = "rmse"
+
+
+LAYOUTS = {
+    "glacier": Layout(
+        ("scores",),
+        ("scores", "leakage", "cumulative", "errors_by_glacier", "errors_by_year", "map"),
+    ),
+    "mwas": Layout(
+        ("tasks", "scores"),
+        ("scores", "confounding", "transfer", "roc_pr", "stability", "top_taxa", "coefficients"),
+        "auc",
+    ),
+    "satellite": Layout(
+        ("label_curves", "scores"),
+        ("scores", "label_curves", "overfitting", "reconstruction", "cost"),
+        "r2",
+    ),
+    "wind": Layout(
+        ("pareto", "scores"),
+        ("scores", "pareto", "gallery", "streamlines", "positions", "learning_curve"),
+    ),
+    "lecture": Layout(
+        ("networks", "validation"),
+        ("fits", "validation", "descent", "prediction"),
+    ),
+}
+"""By study; one that is not named here has the same pages in the plain order."""
+
+OF_ALL_DECIDES = ("tasks",)
+"""Figures over all data sets, which decide only where there are several."""
+
+ACRONYMS = {
+    "auc": "AUC",
+    "auprc": "AUPRC",
+    "clr": "CLR",
+    "cnn": "CNN",
+    "fno": "FNO",
+    "mae": "MAE",
+    "ols": "OLS",
+    "pca": "PCA",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "unet": "U-Net",
+    "co2e": "CO2e",
+}
+
+
+def words(name: str) -> str:
+    """Return a name of the configuration as words: ``unet_corrected`` is "U-Net corrected"."""
+    return " ".join(ACRONYMS.get(part, part) for part in name.replace("-", " ").split("_"))
