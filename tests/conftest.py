@@ -1,11 +1,14 @@
-"""What the tests share: the root of the checkout and the mirror of published data."""
+"""What the tests share: checkouts in which the workflow runs, and the mirror of published data."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-ROOT = Path(__file__).parent.parent
+from tests.checkout import ROOT as ROOT
+from tests.checkout import Checkout, copy_checkout
 
 # Tests run side by side on all cores, each on one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -40,3 +43,36 @@ def openfoam_installed() -> None:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, worker_id) -> Checkout:
+    """A checkout in which the default workflow has run on small data, report and all.
+
+    One for all processes that the tests run in: whichever asks first makes it, the others wait.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent
+    done = folder / "finished.done"
+    with FileLock(folder / "finished.lock"):
+        if not done.exists():
+            shutil.rmtree(folder / "finished", ignore_errors=True)
+            (folder / "finished").mkdir()
+            copy_checkout(folder / "finished").run()
+            done.touch()
+    return Checkout(folder / "finished")
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Checkout:
+    """A checkout in which nothing has run."""
+    return copy_checkout(tmp_path)
+
+
+@pytest.fixture
+def rerun(finished, tmp_path) -> Checkout:
+    """A copy of the finished checkout, to be changed."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    return Checkout(folder)

@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.workflow.conftest import parse_jobs
+from tests.checkout import ROOT, parse_jobs
 
 pytestmark = pytest.mark.workflow
 

@@ -43,8 +43,8 @@ rule simulate_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         simulation=GLACIER.simulation,
@@ -78,8 +78,8 @@ rule prepare_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         raw=lambda wildcards: GLACIER.folder(wildcards.dataset),
@@ -118,8 +118,8 @@ for job, (models, schemes) in GLACIER.fitting_jobs().items():
             "../../envs/studies.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=240,
+            mem_mb=growing(2000),
+            runtime=growing(240),
             gpu=0,
         params:
             models=models,
@@ -159,8 +159,8 @@ rule train_glacier:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=CONFIG.training.gpu,
     params:
         units=lambda wildcards: GLACIER.schemes[wildcards.scheme].units,
@@ -211,8 +211,8 @@ rule combine_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         methods=GLACIER.combinations,
@@ -251,8 +251,8 @@ rule audit_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         resamples=CONFIG.scores.bootstrap,
@@ -281,8 +281,8 @@ rule explain_glacier:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
         gpu=CONFIG.training.gpu,
     params:
         models=[name for name in EXPLAINED if name in {*GLACIER.models, *GLACIER.networks}],
@@ -333,8 +333,8 @@ rule plot_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.scores, parent=True),
@@ -370,8 +370,8 @@ rule summarise_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
         gpu=0,
     message:
         "State the finding on {wildcards.dataset}"

@@ -28,12 +28,13 @@ rule provenance:
         "logs/provenance.log",
     benchmark:
         "logs/provenance.tsv"
+    localrule: True
     conda:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
         gpu=0,
     params:
         config=as_json(CONFIG),

@@ -7,9 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from tests.conftest import ROOT
+ROOT = Path(__file__).parent.parent
 
 SMALL = """
 scores: {bootstrap: 200}
@@ -98,9 +96,9 @@ class Checkout:
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
         return done.stdout + done.stderr
 
-    def planned(self) -> dict[str, int]:
+    def planned(self, *arguments: str) -> dict[str, int]:
         """Return the jobs that a run would do now, by rule."""
-        done = self.snakemake("-n", "--quiet", "host", "--configfile", "small.yaml")
+        done = self.snakemake("-n", "--quiet", "host", *arguments, "--configfile", "small.yaml")
         text = done.stdout + done.stderr
         assert done.returncode == 0, text
         return parse_jobs(text)
@@ -128,26 +126,4 @@ def copy_checkout(folder: Path) -> Checkout:
         else:
             shutil.copy(source, folder / name)
     (folder / "small.yaml").write_text(SMALL)
-    return Checkout(folder)
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Checkout:
-    """A checkout in which the default workflow has run on small data, report and all."""
-    checkout = copy_checkout(tmp_path_factory.mktemp("checkout"))
-    checkout.run()
-    return checkout
-
-
-@pytest.fixture
-def checkout(tmp_path) -> Checkout:
-    """A checkout in which nothing has run."""
-    return copy_checkout(tmp_path)
-
-
-@pytest.fixture
-def rerun(finished, tmp_path) -> Checkout:
-    """A copy of the finished checkout, to be changed."""
-    folder = tmp_path / "copy"
-    shutil.copytree(finished.folder, folder, symlinks=True)
     return Checkout(folder)
