@@ -63,7 +63,7 @@ def test_every_job_runs_on_slurm_in_few_submissions(cluster, clustered):
     assert {ended[number] for number in jobs} == {"COMPLETED"}
     names = set(jobs.values())
     assert {f"rule_{rule}" for rule in WITH_GPU} <= names
-    assert {"group_prepare", "group_scores"} <= names
+    assert {"group_prepare", "group_results"} <= names
     benchmarks = list((checkout.folder / "logs").rglob("*.tsv"))
     assert len(jobs) < 0.6 * len(benchmarks)
     assert not checkout.planned(*ON_SLURM)
