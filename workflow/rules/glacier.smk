@@ -119,7 +119,7 @@ for job, (models, schemes) in GLACIER.fitting_jobs().items():
         threads: 1
         resources:
             mem_mb=growing(2000),
-            runtime=growing(240),
+            runtime=growing(60),
             gpu=0,
         params:
             models=models,
@@ -160,7 +160,7 @@ rule train_glacier:
     threads: CONFIG.training.threads
     resources:
         mem_mb=growing(4000),
-        runtime=growing(240),
+        runtime=growing(120),
         gpu=CONFIG.training.gpu,
     params:
         units=lambda wildcards: GLACIER.schemes[wildcards.scheme].units,
@@ -333,7 +333,7 @@ rule plot_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
+        mem_mb=growing(1000),
         runtime=growing(10),
         gpu=0,
     params:
@@ -370,8 +370,8 @@ rule summarise_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
-        runtime=growing(5),
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     message:
         "State the finding on {wildcards.dataset}"

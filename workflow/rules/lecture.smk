@@ -59,8 +59,8 @@ rule regularise_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
-        runtime=growing(5),
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         seed=seed("lecture", "regularise"),
@@ -86,8 +86,8 @@ rule simulate_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
-        runtime=growing(5),
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         folder=subpath(output.measurements, parent=True),
@@ -115,8 +115,8 @@ rule prepare_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
-        runtime=growing(5),
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         raw=lambda wildcards: LECTURE.folder(wildcards.dataset),
@@ -323,8 +323,8 @@ rule cost_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
-        runtime=growing(5),
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     message:
         "Sum up what training has cost: {wildcards.run}"
@@ -362,8 +362,8 @@ rule summarise_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
-        runtime=growing(5),
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(output[0], parent=True),

@@ -94,7 +94,7 @@ rule prepare_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
+        mem_mb=growing(1000),
         runtime=growing(10),
         gpu=0,
     params:
@@ -132,7 +132,7 @@ rule fit_mwas:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(240),
+        runtime=growing(60),
         gpu=0,
     params:
         models=MWAS.models,
@@ -208,7 +208,7 @@ rule transfer_mwas:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(60),
+        runtime=growing(30),
         gpu=0,
     params:
         models=MWAS.transfer,
@@ -240,8 +240,8 @@ rule permute_mwas:
         "../../envs/studies.yaml"
     threads: 2
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(240),
+        mem_mb=growing(3000),
+        runtime=growing(60),
         gpu=0,
     params:
         scheme=lambda wildcards: MWAS.schemes_of(wildcards.dataset)[-1],
@@ -285,7 +285,7 @@ rule explain_mwas:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(60),
+        runtime=growing(30),
         gpu=0,
     params:
         stability=MWAS.stability,
@@ -330,7 +330,7 @@ rule confound_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(1000),
+        mem_mb=growing(2000),
         runtime=growing(20),
         gpu=0,
     params:
@@ -484,8 +484,8 @@ rule summarise_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
-        runtime=growing(5),
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(output[0], parent=True),

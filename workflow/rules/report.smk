@@ -33,8 +33,8 @@ rule provenance:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
-        runtime=growing(5),
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         config=as_json(CONFIG),

@@ -149,7 +149,7 @@ rule encode_satellite:
     threads: CONFIG.training.threads
     resources:
         mem_mb=growing(4000),
-        runtime=growing(480),
+        runtime=growing(240),
         gpu=CONFIG.training.gpu if SATELLITE.networks else 0,
     params:
         encoders=SATELLITE.encoders,
@@ -201,7 +201,7 @@ for job, (models, schemes) in SATELLITE.fitting_jobs().items():
         threads: 1
         resources:
             mem_mb=growing(2000),
-            runtime=growing(240),
+            runtime=growing(60),
             gpu=0,
         params:
             features=lambda wildcards, input: (
@@ -295,7 +295,7 @@ for job, models in SATELLITE.curve_jobs().items():
         threads: CONFIG.training.threads
         resources:
             mem_mb=growing(2000),
-            runtime=growing(240),
+            runtime=growing(60),
             gpu=CONFIG.training.gpu if job == "cnn" else 0,
         params:
             features=lambda wildcards, input: (
@@ -338,7 +338,7 @@ rule overfit_satellite:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(60),
+        runtime=growing(30),
         gpu=0,
     params:
         seed=lambda wildcards: seed("satellite", "overfit", wildcards.dataset),

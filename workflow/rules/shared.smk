@@ -37,7 +37,7 @@ rule fetch:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
+        mem_mb=growing(1000),
         runtime=growing(60),
         gpu=0,
     params:
@@ -70,7 +70,7 @@ for name in BULKY:
             "../../envs/studies.yaml"
         threads: 1
         resources:
-            mem_mb=growing(500),
+            mem_mb=growing(1000),
             runtime=growing(120),
             gpu=0,
         params:

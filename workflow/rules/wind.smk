@@ -45,7 +45,7 @@ rule simulate_wind:
     threads: 1
     resources:
         mem_mb=growing(1000),
-        runtime=growing(30),
+        runtime=growing(10),
         gpu=0,
     params:
         folder=subpath(output.terrains, parent=True),
@@ -124,8 +124,8 @@ rule solve_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(240),
+        mem_mb=growing(2000),
+        runtime=growing(30),
         gpu=0,
     params:
         settings=lambda wildcards: json.dumps(WIND.settings(wildcards.solver)),
@@ -221,8 +221,8 @@ for job, (models, datasets) in WIND.fitting_jobs().items():
             "../../envs/studies.yaml"
         threads: 1
         resources:
-            mem_mb=growing(3000),
-            runtime=growing(240),
+            mem_mb=growing(2000),
+            runtime=growing(60),
             gpu=0,
         params:
             models=models,
@@ -264,7 +264,7 @@ rule train_wind:
     threads: CONFIG.training.threads
     resources:
         mem_mb=growing(4000),
-        runtime=growing(480),
+        runtime=growing(240),
         gpu=CONFIG.training.gpu,
     params:
         units=lambda wildcards: WIND.schemes[wildcards.scheme].units,
@@ -313,8 +313,8 @@ rule combine_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         units=lambda wildcards: WIND.schemes[wildcards.scheme].units,
@@ -351,7 +351,7 @@ rule save_wind:
     threads: CONFIG.training.threads
     resources:
         mem_mb=growing(4000),
-        runtime=growing(240),
+        runtime=growing(120),
         gpu=CONFIG.training.gpu,
     params:
         folder=subpath(output.model, parent=True),
@@ -399,8 +399,8 @@ rule cost_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(120),
+        mem_mb=growing(2000),
+        runtime=growing(60),
         gpu=0,
     params:
         results=subpath(input.prepared, parent=True),
@@ -450,7 +450,7 @@ rule summarise_wind:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.prepared, parent=True),
@@ -498,8 +498,8 @@ rule plot_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(30),
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.scores, parent=True),
@@ -532,7 +532,7 @@ rule learn_wind:
     threads: CONFIG.training.threads
     resources:
         mem_mb=growing(4000),
-        runtime=growing(240),
+        runtime=growing(120),
         gpu=CONFIG.training.gpu,
     params:
         model=WIND.networks[0],
