@@ -128,7 +128,8 @@ class Cluster:
 
     def start_node(self) -> None:
         """Start the daemon of the node and wait until jobs can run."""
-        run(_find("slurmd"))
+        # Steps start where the daemon did, and are told from other processes by that.
+        subprocess.run([_find("slurmd")], cwd=self.folder, check=True, capture_output=True)
         usable = {"idle", "mixed", "allocated"}
         state = ("sinfo", "--noheader", "--format=%T")
         self._wait("the node", lambda: run(*state).strip() in usable)
@@ -165,7 +166,8 @@ class Cluster:
         found = []
         for path in Path("/proc").glob("[0-9]*/comm"):
             try:
-                if path.read_text().strip() == "slurmstepd":
+                ours = (path.parent / "cwd").readlink() == self.folder
+                if ours and path.read_text().strip() == "slurmstepd":
                     found.append(int(path.parent.name))
             except OSError:  # it has ended meanwhile
                 continue
