@@ -8,6 +8,10 @@ min_version("9.27")
 configfile: workflow.source_path("config/config.yaml")
 
 
+# Used with --sdm apptainer alone; see envs/casestudies.def.
+container: "envs/casestudies.sif"
+
+
 report: "workflow/report/workflow.rst"
 
 

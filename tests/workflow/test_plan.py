@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from tests.checkout import ROOT, parse_jobs
 
@@ -32,6 +33,20 @@ def test_a_costly_flow_model_has_a_job_for_each_terrain(checkout):
     done = checkout.snakemake("-n", "wind", *options)
     jobs = parse_jobs(done.stdout + done.stderr)
     assert jobs["solve_wind_openfoam"] == 60 and "tile_wind" not in jobs
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))
+def test_the_groups_of_the_slurm_profile_hold_for_every_configuration(checkout, name):
+    profile = ["--workflow-profile", "profiles/slurm"]
+    done = checkout.snakemake("-n", "all", *profile, "--configfile", f"config/{name}")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "Group job prepare" in done.stdout + done.stderr
+
+
+def test_the_slurm_profile_groups_rules_that_exist(checkout):
+    groups = yaml.safe_load((checkout.folder / "profiles/slurm/config.yaml").read_text())["groups"]
+    listed = checkout.snakemake("--list-rules")
+    assert set(groups) <= set((listed.stdout + listed.stderr).split())
 
 
 def test_parsing_needs_neither_pandas_nor_torch(checkout):

@@ -56,6 +56,11 @@ def code(module):
     return [os.path.relpath(path) for path in sources(module)]
 
 
+def growing(first):
+    """Memory or runtime that doubles with each further attempt, where the profile allows any."""
+    return lambda wildcards, attempt: first * 2 ** (attempt - 1)
+
+
 def seed(*names):
     """The seed of one job, named by its study, verb and wildcards."""
     return job_seed(CONFIG.seed, *names)

@@ -45,8 +45,8 @@ rule simulate_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         simulation=GLACIER.simulation,
@@ -80,8 +80,8 @@ rule prepare_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         raw=lambda wildcards: GLACIER.folder(wildcards.dataset),
@@ -120,8 +120,8 @@ for job, (models, schemes) in GLACIER.fitting_jobs().items():
             "../../envs/studies.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=240,
+            mem_mb=growing(2000),
+            runtime=growing(60),
             gpu=0,
         params:
             models=models,
@@ -161,8 +161,8 @@ rule train_glacier:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(120),
         gpu=CONFIG.training.gpu,
     params:
         units=lambda wildcards: GLACIER.schemes[wildcards.scheme].units,
@@ -213,8 +213,8 @@ rule combine_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         methods=GLACIER.combinations,
@@ -254,8 +254,8 @@ rule audit_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         resamples=CONFIG.scores.bootstrap,
@@ -284,8 +284,8 @@ rule explain_glacier:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
         gpu=CONFIG.training.gpu,
     params:
         models=[name for name in EXPLAINED if name in {*GLACIER.models, *GLACIER.networks}],
@@ -336,8 +336,8 @@ rule plot_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.scores, parent=True),
@@ -373,8 +373,8 @@ rule summarise_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     message:
         "State the finding on {wildcards.dataset}"

@@ -60,8 +60,8 @@ rule regularise_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         seed=seed("lecture", "regularise"),
@@ -88,8 +88,8 @@ rule simulate_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         folder=subpath(output.measurements, parent=True),
@@ -117,8 +117,8 @@ rule prepare_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         raw=lambda wildcards: LECTURE.folder(wildcards.dataset),
@@ -148,8 +148,8 @@ rule fit_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(output.errors, ancestor=2),
@@ -183,8 +183,8 @@ rule extrapolate_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         models=LECTURE.models,
@@ -217,8 +217,8 @@ rule redraw_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         simulation=as_json(LECTURE.simulation),
@@ -249,8 +249,8 @@ rule optimise_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         settings=as_json(LECTURE.landscape),
@@ -278,8 +278,8 @@ rule train_lecture:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
         gpu=CONFIG.training.gpu,
     params:
         settings=lambda wildcards: as_json(getattr(LECTURE, wildcards.experiment)),
@@ -322,12 +322,13 @@ rule cost_lecture:
         "logs/lecture/cost_{run}.tsv"
     wildcard_constraints:
         run="lecture|all",
+    localrule: True
     conda:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     message:
         "Sum up what training has cost: {wildcards.run}"
@@ -366,8 +367,8 @@ rule summarise_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(output[0], parent=True),
@@ -410,8 +411,8 @@ rule plot_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.prepared, parent=True),
@@ -449,8 +450,8 @@ rule illustrate_lecture:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.polynomials, parent=True),

@@ -57,8 +57,8 @@ rule simulate_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         simulation=MWAS.simulation,
@@ -96,8 +96,8 @@ rule prepare_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         raw=lambda wildcards: MWAS.folder(wildcards.dataset),
@@ -133,8 +133,8 @@ rule fit_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(60),
         gpu=0,
     params:
         models=MWAS.models,
@@ -180,8 +180,8 @@ rule combine_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         simple=MWAS.one_transform,
@@ -209,8 +209,8 @@ rule transfer_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(30),
         gpu=0,
     params:
         models=MWAS.transfer,
@@ -242,8 +242,8 @@ rule permute_mwas:
         "../../envs/studies.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(3000),
+        runtime=growing(60),
         gpu=0,
     params:
         scheme=lambda wildcards: MWAS.schemes_of(wildcards.dataset)[-1],
@@ -286,8 +286,8 @@ rule explain_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(30),
         gpu=0,
     params:
         stability=MWAS.stability,
@@ -332,8 +332,8 @@ rule confound_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
         gpu=0,
     params:
         caliper_age=MWAS.caliper_age,
@@ -381,8 +381,8 @@ rule plot_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.scores, parent=True),
@@ -419,8 +419,8 @@ rule plot_transfer_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.transfer, parent=True),
@@ -448,12 +448,13 @@ rule compare_mwas:
         "logs/mwas/compare.log",
     benchmark:
         "logs/mwas/compare.tsv"
+    localrule: True
     conda:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     message:
         "Draw the scores of all data sets"
@@ -482,12 +483,13 @@ rule summarise_mwas:
         "logs/mwas/summarise.log",
     benchmark:
         "logs/mwas/summarise.tsv"
+    localrule: True
     conda:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(output[0], parent=True),

@@ -37,12 +37,13 @@ rule provenance:
         "logs/provenance.log",
     benchmark:
         "logs/provenance.tsv"
+    localrule: True
     conda:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         config=as_json(CONFIG),

@@ -64,8 +64,8 @@ rule simulate_satellite:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=CONFIG.training.gpu,
     params:
         folder=subpath(output.states, parent=True),
@@ -98,8 +98,8 @@ rule prepare_satellite:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=growing(2000),
+        runtime=growing(120),
         gpu=0,
     params:
         raw=lambda wildcards: (
@@ -154,8 +154,8 @@ rule encode_satellite:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
-        mem_mb=4000,
-        runtime=480,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=CONFIG.training.gpu if SATELLITE.networks else 0,
     params:
         encoders=SATELLITE.encoders,
@@ -206,8 +206,8 @@ for job, (models, schemes) in SATELLITE.fitting_jobs().items():
             "../../envs/studies.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=240,
+            mem_mb=growing(2000),
+            runtime=growing(60),
             gpu=0,
         params:
             features=lambda wildcards, input: (
@@ -255,8 +255,8 @@ rule train_satellite:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=CONFIG.training.gpu,
     params:
         units=lambda wildcards: SATELLITE.schemes[wildcards.scheme].units,
@@ -300,8 +300,8 @@ for job, models in SATELLITE.curve_jobs().items():
             "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
         threads: CONFIG.training.threads
         resources:
-            mem_mb=2000,
-            runtime=240,
+            mem_mb=growing(2000),
+            runtime=growing(60),
             gpu=CONFIG.training.gpu if job == "cnn" else 0,
         params:
             features=lambda wildcards, input: (
@@ -343,8 +343,8 @@ rule overfit_satellite:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(30),
         gpu=0,
     params:
         seed=lambda wildcards: seed("satellite", "overfit", wildcards.dataset),
@@ -385,8 +385,8 @@ rule summarise_satellite:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         scheme=SATELLITE_CURVES,
@@ -432,8 +432,8 @@ rule save_satellite:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
         gpu=0,
     params:
         folder=subpath(output.model, parent=True),
@@ -486,8 +486,8 @@ rule plot_satellite:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(3000),
+        runtime=growing(30),
         gpu=0,
     params:
         results=subpath(input.scores, parent=True),
@@ -531,12 +531,13 @@ rule compare_satellite:
         "logs/satellite/compare.log",
     benchmark:
         "logs/satellite/compare.tsv"
+    localrule: True
     conda:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         scheme=SATELLITE_CURVES,

@@ -32,12 +32,13 @@ rule fetch:
         published="|".join(name for name in DATASETS if name not in BULKY),
         file=".+",
     retries: 1
+    localrule: True
     conda:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=60,
+        mem_mb=growing(1000),
+        runtime=growing(60),
         gpu=0,
     params:
         mirror=["--mirror", CONFIG.datasets.mirror] if CONFIG.datasets.mirror else [],
@@ -65,12 +66,13 @@ for name in BULKY:
         benchmark:
             f"logs/fetch/{name}.tsv"
         retries: 1
+        localrule: True
         conda:
             "../../envs/studies.yaml"
         threads: 1
         resources:
-            mem_mb=500,
-            runtime=120,
+            mem_mb=growing(1000),
+            runtime=growing(120),
             gpu=0,
         params:
             dataset=name,
@@ -96,8 +98,8 @@ rule split:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         target=lambda wildcards: TARGETS[wildcards.study],
@@ -141,8 +143,8 @@ rule score:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
         gpu=0,
     params:
         units=lambda wildcards: json.dumps(units(wildcards.study)),

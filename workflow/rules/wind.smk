@@ -46,8 +46,8 @@ rule simulate_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         folder=subpath(output.terrains, parent=True),
@@ -87,8 +87,8 @@ rule tile_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
         gpu=0,
     params:
         fields=lambda wildcards, input: ["--fields", input.fields] if input.fields else [],
@@ -126,8 +126,8 @@ rule solve_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(30),
         gpu=0,
     params:
         settings=lambda wildcards: json.dumps(WIND.settings(wildcards.solver)),
@@ -157,8 +157,8 @@ rule solve_wind_openfoam:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=120,
+        mem_mb=growing(1500),
+        runtime=growing(120),
         gpu=0,
     params:
         settings=json.dumps(WIND.settings("openfoam")),
@@ -188,8 +188,8 @@ rule prepare_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
         gpu=0,
     message:
         "Gather terrains and flows: {wildcards.dataset}"
@@ -223,8 +223,8 @@ for job, (models, datasets) in WIND.fitting_jobs().items():
             "../../envs/studies.yaml"
         threads: 1
         resources:
-            mem_mb=3000,
-            runtime=240,
+            mem_mb=growing(2000),
+            runtime=growing(60),
             gpu=0,
         params:
             models=models,
@@ -265,8 +265,8 @@ rule train_wind:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
-        mem_mb=4000,
-        runtime=480,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=CONFIG.training.gpu,
     params:
         units=lambda wildcards: WIND.schemes[wildcards.scheme].units,
@@ -315,8 +315,8 @@ rule combine_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     params:
         units=lambda wildcards: WIND.schemes[wildcards.scheme].units,
@@ -352,8 +352,8 @@ rule save_wind:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(120),
         gpu=CONFIG.training.gpu,
     params:
         folder=subpath(output.model, parent=True),
@@ -401,8 +401,8 @@ rule cost_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=growing(2000),
+        runtime=growing(60),
         gpu=0,
     params:
         results=subpath(input.prepared, parent=True),
@@ -451,8 +451,8 @@ rule summarise_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.prepared, parent=True),
@@ -500,8 +500,8 @@ rule plot_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.scores, parent=True),
@@ -533,8 +533,8 @@ rule learn_wind:
         "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
     threads: CONFIG.training.threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(120),
         gpu=CONFIG.training.gpu,
     params:
         model=WIND.networks[0],
@@ -572,8 +572,8 @@ rule askervein_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     message:
         "Make a terrain of the contours of Askervein"
@@ -606,8 +606,8 @@ rule validate_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=growing(3000),
+        runtime=growing(120),
         gpu=0,
     params:
         folder=subpath(output.stations, parent=True),
@@ -645,8 +645,8 @@ rule transect_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     message:
         "Draw the lines of masts of Askervein"
