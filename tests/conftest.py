@@ -1,6 +1,8 @@
 """What the tests share: the root of the checkout and the mirror of published data."""
 
 import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,36 @@ def openfoam_installed() -> None:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[..., Path]]:
+    """Mounts something at a folder while a test lasts; where that is forbidden, skips but in CI."""
+    folders: list[Path] = []
+
+    def mounted(folder: Path, *options: str) -> Path:
+        folder.mkdir(exist_ok=True)
+        command = ["mount", *options, str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            if os.environ.get("CI"):
+                pytest.fail(done.stderr)
+            pytest.skip(f"may not mount here: {done.stderr.strip()}")
+        folders.append(folder)
+        return folder
+
+    yield mounted
+    for folder in reversed(folders):
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, mount: Callable[..., Path]) -> Path:
+    """A folder that is a disk of 256 kB."""
+    return mount(tmp_path / "disk", "-t", "tmpfs", "-o", "size=256k", "tmpfs")
+
+
+@pytest.fixture
+def read_only(mount: Callable[..., Path]) -> Callable[[Path], Path]:
+    """Makes a folder read-only, also to the superuser, while a test lasts."""
+    return lambda folder: mount(folder, "--bind", "-o", "ro", str(folder))

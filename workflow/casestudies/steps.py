@@ -1,6 +1,5 @@
 """What makes a typed function a step: a command line, one clear message per error, progress."""
 
-import errno
 import logging
 import sys
 import time
@@ -11,6 +10,7 @@ import cyclopts
 from tqdm import tqdm
 
 from casestudies.errors import InputError, nearest
+from casestudies.files import WriteError
 
 T = TypeVar("T")
 log = logging.getLogger("casestudies")
@@ -20,7 +20,7 @@ def main(function: Callable[..., Any]) -> None:
     """Run ``function`` from the command line that its signature and docstring describe.
 
     Exit status: 0 on success, 1 on an unexpected error (with a traceback), 2 on bad input or a
-    wrong command line, 3 on a full disk (one message each, no traceback).
+    wrong command line, 3 if a file cannot be written (one message each, no traceback).
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
@@ -38,15 +38,15 @@ def main(function: Callable[..., Any]) -> None:
         sys.exit(2)
     except InputError as error:
         sys.exit(_fail(str(error), 2))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        where = f" while writing {error.filename}" if error.filename else ""
-        sys.exit(_fail(f"the disk is full{where}; nothing was kept. Free space and run again.", 3))
+    except WriteError as error:
+        sys.exit(_fail(str(error), 3))
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    try:
+        print(f"error: {message}", file=sys.stderr)
+    except OSError:  # the log is on the full disk, too
+        print(f"error: {message}")
     return status
 
 
