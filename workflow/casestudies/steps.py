@@ -2,8 +2,11 @@
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import cyclopts
@@ -50,10 +53,37 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
+class GivenUp(BaseException):
+    """What a thread works on is not wanted any more."""
+
+
+_given_up: ContextVar[threading.Event | None] = ContextVar("given_up", default=None)
+
+
+@contextmanager
+def giving_up(event: threading.Event) -> Iterator[None]:
+    """Let loops of this thread in :func:`unless_given_up` end by GivenUp once ``event`` is set."""
+    token = _given_up.set(event)
+    try:
+        yield
+    finally:
+        _given_up.reset(token)
+
+
+def unless_given_up(items: Iterable[T]) -> Iterator[T]:
+    """Iterate until another thread has set the event of :func:`giving_up`."""
+    event = _given_up.get()
+    for item in items:
+        if event is not None and event.is_set():
+            raise GivenUp
+        yield item
+
+
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Iterate with a progress bar on a terminal, or a line every ten seconds in a log."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)
+    items = unless_given_up(items)
     if sys.stderr.isatty():
         yield from tqdm(items, desc=label, total=total)
         return

@@ -47,7 +47,6 @@ class _ClosedForm:
         seed: int,
         *,
         device: str = "cpu",
-        threads: int = 1,
         checkpoint: Path | None = None,
         checkpoint_every: float = 60.0,
         label: str = "encoder",
