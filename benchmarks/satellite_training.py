@@ -153,7 +153,7 @@ def case(options: argparse.Namespace) -> dict[str, float]:
     if options.case == "fit":
         encoder.settings["steps"] = -(-len(frames) // encoder._batch(images))
         start, spent_before = time.perf_counter(), time.process_time()
-        encoder.fit(images, frames, 0, device=where.type, threads=options.threads)
+        encoder.fit(images, frames, 0, device=where.type)
         found["seconds"] = time.perf_counter() - start
         found["cost"] = (
             found["seconds"] if where.type == "cuda" else time.process_time() - spent_before

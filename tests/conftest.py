@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,34 @@ def rerun(finished, tmp_path) -> Checkout:
     folder = tmp_path / "copy"
     shutil.copytree(finished.folder, folder, symlinks=True)
     return Checkout(folder)
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[..., Path]]:
+    """Mounts something at a folder while a test lasts; where that is forbidden, skips."""
+    folders: list[Path] = []
+
+    def mounted(folder: Path, *options: str) -> Path:
+        folder.mkdir(exist_ok=True)
+        command = ["mount", *options, str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"needs the right to mount, as root: {done.stderr.strip()}")
+        folders.append(folder)
+        return folder
+
+    yield mounted
+    for folder in reversed(folders):
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, mount: Callable[..., Path]) -> Path:
+    """A folder that is a disk of 256 kB."""
+    return mount(tmp_path / "disk", "-t", "tmpfs", "-o", "size=256k", "tmpfs")
+
+
+@pytest.fixture
+def read_only(mount: Callable[..., Path]) -> Callable[[Path], Path]:
+    """Makes a folder read-only, also to the superuser, while a test lasts."""
+    return lambda folder: mount(folder, "--bind", "-o", "ro", str(folder))

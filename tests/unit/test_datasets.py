@@ -1,13 +1,15 @@
 """The table of data sets is consistent, and no download leaves anything but the right file."""
 
-import errno
 import hashlib
 import re
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from casestudies import datasets
 from casestudies.datasets import DATASETS, DataSet, File, describe, download, fetch, find, verify
 from casestudies.errors import InputError
+from casestudies.files import WriteError
 
 CONTENT = bytes(range(256)) * 40  # 10,240 bytes
 PATH = "folder/numbers.txt"
@@ -32,6 +35,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers, self.ranges, self.paths = [whole()], [], []
+        self.stop = threading.Event()
 
     @property
     def url(self) -> str:
@@ -66,13 +70,45 @@ def whole(content: bytes = CONTENT, drop_after: int | None = None, ranges: bool 
     return answer
 
 
-def status(code: int, location: str | None = None):
+def status(code: int, location: str | None = None, retry_after: str | None = None):
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(code)
         if location:
             handler.send_header("Location", location)
+        if retry_after:
+            handler.send_header("Retry-After", retry_after)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
+
+    return answer
+
+
+def stalled(after: int, seconds: float = 5.0):
+    """Send some bytes, then nothing for a while."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        handler.wfile.write(CONTENT[:after])
+        handler.wfile.flush()
+        handler.server.stop.wait(seconds)
+
+    return answer
+
+
+def trickled(pieces: int, pause: float):
+    """Send all, piece by piece."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        size = -(-len(CONTENT) // pieces)
+        for start in range(0, len(CONTENT), size):
+            handler.wfile.write(CONTENT[start : start + size])
+            handler.wfile.flush()
+            time.sleep(pause)
 
     return answer
 
@@ -87,6 +123,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         yield running
+        running.stop.set()
         running.shutdown()
         thread.join()
 
@@ -316,23 +353,120 @@ def test_without_a_network(server: Server, tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
+@pytest.mark.parametrize("kind", ["folder", "http"])
 def test_a_full_disk_leaves_nothing(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path, small_disk: Path, kind: str
+) -> None:
+    content = bytes(1_000_000)
+    server.answers = [whole(content)]
+    dataset, file = published(server.url, content)
+    source = tmp_path / "mirror" / "tiny" / PATH
+    source.parent.mkdir(parents=True)
+    source.write_bytes(content)
+    output = small_disk / "raw" / "out"
+    with pytest.raises(WriteError) as caught:
+        fetch(dataset, file, output, str(tmp_path / "mirror") if kind == "folder" else None)
+    assert str(caught.value).startswith(f"{output}: cannot be written: the disk is full")
+    assert left(small_disk) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "http"])
+def test_a_read_only_folder_is_named(
+    server: Server, tmp_path: Path, read_only: Callable[[Path], Path], kind: str
 ) -> None:
     dataset, file = published(server.url)
+    mirror = tmp_path / "mirror"
+    (mirror / "tiny" / PATH).parent.mkdir(parents=True)
+    (mirror / "tiny" / PATH).write_bytes(CONTENT)
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    (folder / "there").write_bytes(CONTENT)
+    read_only(folder)
+    place = str(mirror) if kind == "folder" else None
+    fetch(dataset, file, folder / "there", place)  # complete, so nothing is written
+    with pytest.raises(WriteError, match=r"raw/missing: cannot be written: its disk is read-only"):
+        fetch(dataset, file, folder / "missing", place)
+    assert left(folder) == [folder / "there"]
 
-    class Full:
-        def __init__(self, **_: object) -> None: ...
 
-        def __call__(self, url: str, stream: object, pooch: None) -> None:
-            stream.write(CONTENT[:10])
-            raise OSError(errno.ENOSPC, "No space left on device")
+# Waiting --------------------------------------------------------------------------------------
 
-    monkeypatch.setattr("pooch.HTTPDownloader", Full)
-    with pytest.raises(OSError) as caught:
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses of the download, which are not made."""
+    found: list[float] = []
+    monkeypatch.setattr(datasets.time, "sleep", found.append)
+    return found
+
+
+def test_pauses_grow_and_end(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]
+) -> None:
+    monkeypatch.setattr(datasets, "BACKOFF", 1.0)
+    server.answers = [status(503)]
+    dataset, file = published(server.url)
+    with pytest.raises(InputError, match="the server answered 503 Service Unavailable"):
         fetch(dataset, file, tmp_path / "out")
-    assert caught.value.errno == errno.ENOSPC
+    assert waits == [1.0, 2.0, 4.0] and len(server.paths) == datasets.ATTEMPTS
+
+
+def test_a_server_is_given_the_time_that_it_asks_for(
+    server: Server, tmp_path: Path, waits: list[float]
+) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    server.answers = [
+        status(429, retry_after="7"),
+        status(503, retry_after=soon),
+        status(503, retry_after="when I am back"),
+        whole(),
+    ]
+    dataset, file = published(server.url)
+    fetch(dataset, file, tmp_path / "out")
+    assert waits == [7.0, pytest.approx(60, abs=5), 0.0]
+    assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_a_server_that_asks_for_too_long_is_not_waited_for(
+    server: Server, tmp_path: Path, waits: list[float]
+) -> None:
+    server.answers = [status(503, retry_after="3600"), whole()]
+    dataset, file = published(server.url)
+    with pytest.raises(InputError, match=r"503 .* and asks to come back in 3600 s"):
+        fetch(dataset, file, tmp_path / "out")
+    assert waits == [] and left(tmp_path) == []
+
+
+def test_a_stalled_server_is_asked_again_for_the_rest(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "TIMEOUT", (5, 0.3))
+    server.answers = [stalled(5000), whole(ranges=True)]
+    dataset, file = published(server.url)
+    fetch(dataset, file, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=5000-"]
+
+
+def test_a_server_that_never_goes_on_is_named(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "TIMEOUT", (5, 0.1))
+    server.answers = [stalled(5000)]
+    dataset, file = published(server.url)
+    with pytest.raises(InputError, match="broke off after 5000 of 10240 bytes"):
+        fetch(dataset, file, tmp_path / "out")
     assert left(tmp_path) == []
+
+
+def test_a_slow_server_is_waited_for(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "TIMEOUT", (5, 0.3))
+    server.answers = [trickled(20, 0.03)]  # in all longer than the time between two pieces
+    dataset, file = published(server.url)
+    fetch(dataset, file, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == CONTENT and len(server.paths) == 1
 
 
 # Put there by hand ----------------------------------------------------------------------------

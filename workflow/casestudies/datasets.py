@@ -27,12 +27,14 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from casestudies.errors import InputError, nearest
+from casestudies.files import discard, named
 from casestudies.steps import main
 
 log = logging.getLogger("casestudies")
@@ -42,6 +44,7 @@ ATTEMPTS = 4
 BACKOFF = 1.0  # seconds before the second attempt; doubled before each further one
 CHUNK = 1 << 16  # bytes; what a broken connection loses at most
 TIMEOUT = (10, 60)  # seconds: to connect, and between two pieces of the answer
+PATIENCE = 120.0  # seconds: what a server may ask to wait (Retry-After)
 _TEMPORARY = {408, 425, 429}  # like 5xx, these answers may be better the next time
 
 
@@ -423,8 +426,8 @@ def fetch(dataset: DataSet, file: File, output: Path, mirror: str | None = None)
     InputError
         If the file cannot be had or is not the published one (nothing is left behind), or if
         another file is at ``output`` (it is left alone).
-    OSError
-        If writing fails, for instance on a full disk (nothing is left behind).
+    WriteError
+        If it cannot be written, for instance on a full disk (nothing is left behind).
     """
     output = Path(output)
     if output.exists():
@@ -437,17 +440,18 @@ def fetch(dataset: DataSet, file: File, output: Path, mirror: str | None = None)
         return
     source = _source(dataset, file, mirror)
     part = output.with_name(f".{output.name}.part")
-    output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if isinstance(source, Path):
-            _copy(source, part)
-        else:
-            _download(source, part, file)
-        if difference := _difference(part, file):
-            raise _Failed(f"what came is not the published file: {difference}")
-        part.replace(output)
+        with named(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(source, Path):
+                _copy(source, part)
+            else:
+                _download(source, part, file)
+            if difference := _difference(part, file):
+                raise _Failed(f"what came is not the published file: {difference}")
+            part.replace(output)
     except _Failed as error:
-        part.unlink(missing_ok=True)
+        discard(part)
         published = "" if source == file.url else f", published at {file.url}"
         raise InputError(
             f"{source}: {error}. Wanted is {file.path!r} of data set {dataset.name!r}: "
@@ -456,7 +460,7 @@ def fetch(dataset: DataSet, file: File, output: Path, mirror: str | None = None)
             f"named by the configuration key datasets.mirror, --mirror or {MIRROR}."
         ) from error
     except Exception:
-        part.unlink(missing_ok=True)
+        discard(part)
         raise
     log.info("%s: %.2f MB from %s, checksum right", output, file.bytes / 1e6, source)
 
@@ -529,21 +533,26 @@ def _download(url: str, part: Path, file: File) -> None:
     """Download into ``part``, continuing what is there, and try again after passing failures."""
     import requests  # what pooch downloads with; here, since the plan imports this module
 
-    reason = ""
+    reason, asked = "", 0.0
     for attempt in range(ATTEMPTS):
         if attempt:
-            wait = BACKOFF * 2 ** (attempt - 1)
+            wait = max(BACKOFF * 2 ** (attempt - 1), asked)
             log.info("%s: %s; trying again in %.0f s", url, reason, wait)
             time.sleep(wait)
         if part.exists() and part.stat().st_size >= file.bytes:
             part.unlink()  # nothing left to ask for, and not known to be right
         resumed = part.exists() and part.stat().st_size > 0
+        asked = 0.0
         try:
             _get(url, part)
         except requests.HTTPError as error:
             status = error.response.status_code
             reason = f"the server answered {status} {error.response.reason}"
             if status < 500 and status not in _TEMPORARY:
+                break
+            asked = _retry_after(error.response.headers.get("Retry-After"))
+            if asked > PATIENCE:
+                reason += f" and asks to come back in {asked:.0f} s"
                 break
         except (
             requests.ConnectionError,
@@ -566,6 +575,18 @@ def _download(url: str, part: Path, file: File) -> None:
             part.unlink()  # begun as another file, or by another server: once more from the start
             reason = "the continued download does not fit what was there"
     raise _Failed(reason)
+
+
+def _retry_after(value: str | None) -> float:
+    """Return the seconds that a server asks to wait: RFC 9110, section 10.2.3; 0 if it does not."""
+    if value is None:
+        return 0.0
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):  # not a date either
+        return 0.0
 
 
 def _get(url: str, part: Path) -> None:

@@ -1,16 +1,19 @@
 """What makes a typed function a step: a command line, one clear message per error, progress."""
 
-import errno
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import cyclopts
 from tqdm import tqdm
 
 from casestudies.errors import InputError, nearest
+from casestudies.files import WriteError
 
 T = TypeVar("T")
 log = logging.getLogger("casestudies")
@@ -20,7 +23,7 @@ def main(function: Callable[..., Any]) -> None:
     """Run ``function`` from the command line that its signature and docstring describe.
 
     Exit status: 0 on success, 1 on an unexpected error (with a traceback), 2 on bad input or a
-    wrong command line, 3 on a full disk (one message each, no traceback).
+    wrong command line, 3 if a file cannot be written (one message each, no traceback).
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
@@ -33,11 +36,8 @@ def main(function: Callable[..., Any]) -> None:
         sys.exit(2)
     except InputError as error:
         sys.exit(_fail(str(error), 2))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        where = f" while writing {error.filename}" if error.filename else ""
-        sys.exit(_fail(f"the disk is full{where}; nothing was kept. Free space and run again.", 3))
+    except WriteError as error:
+        sys.exit(_fail(str(error), 3))
 
 
 def command_line(function: Callable[..., Any], name: str) -> cyclopts.App:
@@ -52,14 +52,44 @@ def command_line(function: Callable[..., Any], name: str) -> cyclopts.App:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    try:
+        print(f"error: {message}", file=sys.stderr)
+    except OSError:  # the log is on the full disk, too
+        print(f"error: {message}")
     return status
+
+
+class GivenUp(BaseException):
+    """What a thread works on is not wanted any more."""
+
+
+_given_up: ContextVar[threading.Event | None] = ContextVar("given_up", default=None)
+
+
+@contextmanager
+def giving_up(event: threading.Event) -> Iterator[None]:
+    """Let loops of this thread in :func:`unless_given_up` end by GivenUp once ``event`` is set."""
+    token = _given_up.set(event)
+    try:
+        yield
+    finally:
+        _given_up.reset(token)
+
+
+def unless_given_up(items: Iterable[T]) -> Iterator[T]:
+    """Iterate until another thread has set the event of :func:`giving_up`."""
+    event = _given_up.get()
+    for item in items:
+        if event is not None and event.is_set():
+            raise GivenUp
+        yield item
 
 
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Iterate with a progress bar on a terminal, or a line every ten seconds in a log."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)
+    items = unless_given_up(items)
     if sys.stderr.isatty():
         yield from tqdm(items, desc=label, total=total)
         return

@@ -28,9 +28,8 @@ RUN = Run(torch.device("cpu"))
 GLACIERS, YEARS = 8, 14
 
 
-@pytest.fixture(scope="module")
-def prepared() -> pd.DataFrame:
-    """A prepared table in which the year's climate explains most of the mass balance."""
+def make_prepared() -> pd.DataFrame:
+    """Return a prepared table in which the year's climate explains most of the mass balance."""
     rng = np.random.default_rng(3)
     count = GLACIERS * YEARS
     glacier = np.repeat(np.arange(GLACIERS), YEARS)
@@ -50,6 +49,11 @@ def prepared() -> pd.DataFrame:
     )
     table["mass_balance"] = np.where(np.arange(count) == 5, np.nan, balance)
     return pd.DataFrame(table)
+
+
+@pytest.fixture(scope="module")
+def prepared() -> pd.DataFrame:
+    return make_prepared()
 
 
 def folds(prepared: pd.DataFrame, unit: str) -> list[Fold]:

@@ -125,16 +125,34 @@ def test_training_equals_a_plain_loop(optimizer):
         np.testing.assert_allclose(trained.predictions[b][-1], expected, atol=1e-4)
 
 
-def test_a_network_does_not_depend_on_its_company_nor_on_threads():
+def test_a_network_depends_on_its_company_by_rounding_at_most():
     training = Training(30, 10, 8, learning_rate=1e-2, weight_decay=0.1)
     many = problems(7)
-    together = train_ensemble(many, NOISY, training, CPU, threads=1, group=64)
-    for threads, group in ((2, None), (1, 1), (2, 3)):
-        again = train_ensemble(many, NOISY, training, CPU, threads=threads, group=group)
+    together = train_ensemble(many, NOISY, training, CPU, group=64)
+    for group in (1, 3):
+        again = train_ensemble(many, NOISY, training, CPU, group=group)
         for one, other in zip(together.predictions, again.predictions, strict=True):
-            np.testing.assert_array_equal(one, other)
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
     alone = train_ensemble(many[4:5], NOISY, training, CPU)
-    np.testing.assert_array_equal(alone.predictions[0], together.predictions[4])
+    np.testing.assert_allclose(alone.predictions[0], together.predictions[4], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [18, 70])
+def test_threads_change_no_bit(count):
+    # Shapes whose rounding does depend on the company.
+    layers = (Layer(16, negative_slope=0.1, dropout=0.1), Layer(8, negative_slope=0.1))
+    training = Training(10, 10, 16, learning_rate=1e-2)
+    rng = np.random.default_rng(0)
+    many = [
+        Problem(*(rng.standard_normal(shape) for shape in ((40, 30), 40, (20, 30))), number % 2)
+        for number in range(count)
+    ]
+    one, *others = (
+        train_ensemble(many, Architecture(layers, skip=True), training, CPU, threads)
+        for threads in (1, 2, 5)
+    )
+    for other in others:
+        np.testing.assert_array_equal(one.predictions, other.predictions)
 
 
 def test_seed_decides():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from casestudies.config.wind import OpenFoam
 from casestudies.errors import InputError
+from casestudies.files import WriteError
 from casestudies.wind import openfoam
 from casestudies.wind.flow import log_profile
 
@@ -109,17 +110,29 @@ ENDINGS = {
 }
 
 
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Puts a script in the place of simpleFoam."""
+
+    def install(script: str) -> None:
+        programs = tmp_path / "bin"
+        programs.mkdir()
+        for name, content in (("blockMesh", MESHED), ("simpleFoam", script)):
+            (programs / name).write_text(f"#!/bin/sh\n{content}\n")
+            (programs / name).chmod(0o755)
+        environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+        monkeypatch.setattr(openfoam, "environment", lambda: environment)
+
+    return install
+
+
 @pytest.mark.parametrize(
     ("script", "reason", "iterations", "residual"), ENDINGS.values(), ids=ENDINGS
 )
-def test_what_goes_wrong_is_on_record(tmp_path, monkeypatch, script, reason, iterations, residual):
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, content in (("blockMesh", MESHED), ("simpleFoam", script)):
-        (programs / name).write_text(f"#!/bin/sh\n{content}\n")
-        (programs / name).chmod(0o755)
-    environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
-    monkeypatch.setattr(openfoam, "environment", lambda: environment)
+def test_what_goes_wrong_is_on_record(
+    tmp_path, monkeypatch, stand_in, script, reason, iterations, residual
+):
+    stand_in(script)
     if reason.endswith("1 s"):
         monkeypatch.setattr(openfoam, "PATIENCE", -59 / (16 * 16 * 20 * 600))
     flow = openfoam.solve(hill(), SPACING, 0.03, HEIGHTS, {}, tmp_path / "logs")
@@ -128,6 +141,30 @@ def test_what_goes_wrong_is_on_record(tmp_path, monkeypatch, script, reason, ite
     assert flow.residual == pytest.approx(residual, nan_ok=True)
     kept = sorted(path.name for path in (tmp_path / "logs").iterdir())
     assert kept == ["blockMesh.log", "simpleFoam.log"]
+
+
+@pytest.mark.parametrize("name", ["KILL", "TERM"])
+def test_a_kill_does_not_count_as_a_flow_that_fails(stand_in, name):
+    stand_in(f"{ONE}kill -{name} $$")
+    with pytest.raises(InputError, match=f"simpleFoam was ended by SIG{name} from outside"):
+        openfoam.solve(hill(), SPACING, 0.03, HEIGHTS, {})
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["head -c 9000000 /dev/zero > U", "head -c 9000000 /dev/zero > U; exit 0", "exit 1"],
+    ids=["noticed", "not noticed", "before"],
+)
+def test_a_full_disk_does_not_count_as_a_flow_that_fails(
+    tmp_path, monkeypatch, stand_in, mount, script
+):
+    stand_in(script)
+    size = "100k" if script == "exit 1" else "3m"
+    disk = mount(tmp_path / "disk", "-t", "tmpfs", "-o", f"size={size}", "tmpfs")
+    monkeypatch.setattr(openfoam.tempfile, "tempdir", str(disk))
+    with pytest.raises(WriteError, match=r"disk/openfoam-\w+: cannot be written: the disk is full"):
+        openfoam.solve(hill(), SPACING, 0.03, HEIGHTS, {}, tmp_path / "logs")
+    assert not list(disk.iterdir()) and not (tmp_path / "logs").exists()
 
 
 def test_terrain_that_reaches_the_top_is_rejected(monkeypatch, tmp_path):

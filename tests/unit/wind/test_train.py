@@ -1,8 +1,7 @@
-"""The step that trains networks: its tables, honesty, resuming, threads; and the learning curve."""
+"""The step that trains networks: its tables, honesty, resuming; and the learning curve."""
 
 import numpy as np
 import pytest
-import torch
 
 from casestudies.errors import InputError
 from casestudies.tables import read_metadata, read_table
@@ -102,15 +101,6 @@ def test_a_killed_step_ends_with_the_same_tables(study, tables, tmp_path, monkey
     for own, whole in zip(run(study, tmp_path), tables, strict=False):
         assert own.equals(whole)
     assert not (tmp_path / "checkpoints").exists()
-
-
-def test_threads_are_honoured(study, tmp_path):
-    before = torch.get_num_threads()
-    try:
-        run(study, tmp_path, settings='{"width": 4, "epochs": 1}', threads=2)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_an_unknown_network_is_refused_before_anything_is_read(study, tmp_path):

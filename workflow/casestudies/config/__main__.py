@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from casestudies.config import Config
 from casestudies.config.schemes import SCHEMES
-from casestudies.files import write_json
+from casestudies.files import write_json, writing
 from casestudies.steps import main
 
 
@@ -103,9 +103,9 @@ def write(*, folder: Path) -> None:
     folder
         The folder; config/ of the checkout.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(_yaml(Config()), encoding="utf-8")
-    (folder / "README.md").write_text(_markdown(Config()), encoding="utf-8")
+    for name, text in {"config.yaml": _yaml(Config()), "README.md": _markdown(Config())}.items():
+        with writing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     write_json(Config.model_json_schema(), folder / "schema.json")
 
 

@@ -21,6 +21,7 @@ from casestudies.glacier.networks import Run, fit_network, parse_settings
 from casestudies.steps import main
 from casestudies.tables import read_table, write_table
 from casestudies.training.device import device as find_device
+from casestudies.training.parallel import one_thread
 
 SUMMER = ("jun", "jul", "aug")
 SUMMER_DAYS = 92
@@ -143,6 +144,7 @@ def explain(
         Output: model, group, increase of the RMSE (m w.e.), shuffle.
     """
     table = read_table(prepared, complete=["sample", "glacier", "year"]).reset_index(drop=True)
+    one_thread()
     run = Run(find_device(device), threads, label="explain")
     own = json.loads(settings)
 

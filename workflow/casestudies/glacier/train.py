@@ -11,6 +11,7 @@ from casestudies.training.checkpoint import remove_checkpoints
 from casestudies.training.device import describe
 from casestudies.training.device import device as find_device
 from casestudies.training.energy import measured
+from casestudies.training.parallel import one_thread
 
 
 def train(
@@ -71,6 +72,7 @@ def train(
     """
     chosen = parse_settings(model, settings)
     where = find_device(device)
+    one_thread()
     with measured(country) as energy:
         samples = read_table(prepared, columns=["mass_balance"], complete=["sample", *units])
         folds = read_folds(splits, samples)

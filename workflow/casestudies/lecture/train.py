@@ -41,6 +41,7 @@ from casestudies.training.device import describe
 from casestudies.training.device import device as find_device
 from casestudies.training.energy import measured
 from casestudies.training.ensemble import Architecture, Layer, Problem, Training, train_ensemble
+from casestudies.training.parallel import one_thread
 
 MOMENTUM = 0.9
 _RESAMPLES = 1000
@@ -278,6 +279,7 @@ def train(
     """
     where = find_device(device)
     car = Simulation.model_validate_json(simulation)
+    one_thread()
     with measured(country) as energy:
         run = Run(where, threads, checkpoint, checkpoint_every)
         table = run_experiment(experiment, settings, car, confidence, seed, run)

@@ -21,6 +21,7 @@ from casestudies.satellite.images import Images
 from casestudies.satellite.inputs import CNN, make_inputs, match_features, read_samples
 from casestudies.steps import main
 from casestudies.tables import write_table
+from casestudies.training.parallel import one_thread
 
 log = logging.getLogger("casestudies")
 
@@ -149,6 +150,7 @@ def curve(
     InputError
         If what a model needs is not there.
     """
+    one_thread()
     samples, about = read_samples(prepared)
     target = samples["label"].to_numpy()
     plan = draw_labels(read_folds(splits, samples), samples["day"].to_numpy(), labels, draws, seed)

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-from threadpoolctl import threadpool_limits
 
 from casestudies.errors import InputError, nearest
 from casestudies.evaluation.splits import read_folds
@@ -21,6 +20,7 @@ from casestudies.seeds import job_seed
 from casestudies.steps import main, progress
 from casestudies.tables import read_table, write_table, writing
 from casestudies.training.energy import measured
+from casestudies.training.parallel import side_by_side
 
 ALL_IMAGES = -1
 _CURVES = ["step", "training_loss", "validation_loss"]
@@ -63,7 +63,7 @@ def encode(
     seed
         Seed of everything random in the fits; each encoder draws from a child of its own.
     threads
-        CPU threads.
+        CPU threads: folds that are fitted side by side, each with its own frames in memory.
     device
         auto, cpu or cuda; encoders in closed form use the CPU.
     country
@@ -87,21 +87,20 @@ def encode(
         own = job_seed(seed, encoder)
         described, where = _device(encoder, device)
         tables, losses, stored, trained = [], [], {}, {}
-        with measured(country) as energy, threadpool_limits(threads):
-            for fold, frames in scope:
-                label = encoder if fold == ALL_IMAGES else f"{encoder} fold {fold}"
-                model = make()
-                model.fit(
-                    series,
-                    frames,
-                    int(np.random.SeedSequence([own, fold + 1]).generate_state(1)[0]),
-                    device=where,
-                    threads=threads,
-                    checkpoint=checkpoint / f"{encoder}_fold{fold}.safetensors",
-                    checkpoint_every=checkpoint_every,
-                    label=label,
-                )
-                tables.append(_latents(model, series, fold, label))
+        fit = partial(
+            _fit,
+            images=series,
+            encoder=encoder,
+            make=make,
+            seed=own,
+            device=where,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+        )
+        with measured(country) as energy:
+            fitted = side_by_side(fit, scope, threads if where == "cpu" else 1)
+            for (fold, frames), (model, table) in zip(scope, fitted, strict=True):
+                tables.append(table)
                 losses.append(pd.DataFrame(model.curves, columns=_CURVES).assign(fold=fold))
                 stored |= {f"{fold}/{name}": array for name, array in model.arrays().items()}
                 trained[str(fold)] = {
@@ -214,6 +213,33 @@ def _device(encoder: str, name: str) -> tuple[dict[str, str], str]:
 
     where = find_device(name)
     return describe(where), where.type
+
+
+def _fit(
+    scope: tuple[int, np.ndarray],
+    *,
+    images: Images,
+    encoder: str,
+    make: Callable[[], Encoder],
+    seed: int,
+    device: str,
+    checkpoint: Path,
+    checkpoint_every: float,
+) -> tuple[Encoder, pd.DataFrame]:
+    """Return the encoder of a fold and its frames, and the latents of all frames."""
+    fold, frames = scope
+    label = encoder if fold == ALL_IMAGES else f"{encoder} fold {fold}"
+    model = make()
+    model.fit(
+        images,
+        frames,
+        int(np.random.SeedSequence([seed, fold + 1]).generate_state(1)[0]),
+        device=device,
+        checkpoint=checkpoint / f"{encoder}_fold{fold}.safetensors",
+        checkpoint_every=checkpoint_every,
+        label=label,
+    )
+    return model, _latents(model, images, fold, label)
 
 
 def _latents(model: Encoder, images: Images, fold: int, label: str) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.linalg
 
 from casestudies.errors import InputError
+from casestudies.files import scratch
 from casestudies.satellite.images import Images
 from casestudies.satellite.standardise import Standardiser
 from casestudies.steps import progress
@@ -46,7 +47,6 @@ class _ClosedForm:
         seed: int,
         *,
         device: str = "cpu",
-        threads: int = 1,
         checkpoint: Path | None = None,
         checkpoint_every: float = 60.0,
         label: str = "encoder",
@@ -492,7 +492,7 @@ def _collected(
                 if 4 * shape[0] * shape[1] <= _RESIDENT_BYTES:
                     vectors = np.empty(shape, np.float32)
                 else:
-                    vectors = np.memmap(Path(folder) / "vectors", np.float32, "w+", shape=shape)
+                    vectors = scratch(Path(folder), shape, np.float32)
             vectors[start : start + len(part)] = part
             start += len(part)
         yield vectors

@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ import numpy as np
 import zarr
 
 from casestudies.errors import InputError
+from casestudies.files import named
 
 FILL = np.uint16(65535)
 LEVELS = 65534
@@ -74,9 +76,29 @@ class ImageWriter:
         self.shape = (frames, len(self.channels), len(y[0]), len(x[0]))
         self._part = self.path.with_name(f".{self.path.name}.part")
         shutil.rmtree(self._part, ignore_errors=True)
+        with self._removed_on_error():
+            self._create(frames, y, x, attributes or {})
+
+    @contextmanager
+    def _removed_on_error(self) -> Iterator[None]:
+        """Name the store in what the disk refuses, and leave nothing of it."""
+        try:
+            with named(self.path):
+                yield
+        except BaseException:
+            shutil.rmtree(self._part, ignore_errors=True)
+            raise
+
+    def _create(
+        self,
+        frames: int,
+        y: tuple[np.ndarray, Mapping[str, Any]],
+        x: tuple[np.ndarray, Mapping[str, Any]],
+        attributes: Mapping[str, Any],
+    ) -> None:
         self._part.parent.mkdir(parents=True, exist_ok=True)
         names = [channel.name for channel in self.channels]
-        facts = {"Conventions": "CF-1.11", "channels": names, **(attributes or {})}
+        facts = {"Conventions": "CF-1.11", "channels": names, **attributes}
         self._group = zarr.open_group(self._part, mode="w", zarr_format=3, attributes=facts)
         frame_bytes = 2 * self.shape[2] * self.shape[3]
         chunk = max(1, min(CHUNK_BYTES // frame_bytes, frames))
@@ -161,12 +183,14 @@ class ImageWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None:
-            shutil.rmtree(self._part, ignore_errors=True)
-            return
+        with self._removed_on_error():
+            if error is not None:
+                raise error
+            self._finish()
+
+    def _finish(self) -> None:
         self._flush()
         if self._written != self.shape[0]:
-            shutil.rmtree(self._part, ignore_errors=True)
             raise ValueError(f"{self._written} frames came, {self.shape[0]} were announced")
         seconds = (np.array(self._times) - EPOCH).astype("timedelta64[s]").astype(np.int64)
         time = self._group.create_array("time", data=seconds, dimension_names=["time"])

@@ -41,7 +41,7 @@ from casestudies.training.checkpoint import (
     restore_optimizer,
 )
 from casestudies.training.device import device as find_device
-from casestudies.training.device import generator, set_threads
+from casestudies.training.device import generator, initial_weights
 from casestudies.training.schedule import evaluation_steps, make_optimizer, set_rate
 
 log = logging.getLogger("casestudies")
@@ -135,7 +135,6 @@ class Autoencoder:
         seed: int,
         *,
         device: str = "cpu",
-        threads: int = 1,
         checkpoint: Path | None = None,
         checkpoint_every: float = 60.0,
         label: str = "encoder",
@@ -144,7 +143,6 @@ class Autoencoder:
         frames = np.sort(np.asarray(frames))
         if len(frames) < 2:
             raise InputError(f"{images.path}: a network needs two frames to train; got 1.")
-        set_threads(threads)
         self.where = find_device(device)
         self.standardiser = Standardiser.fit(images, frames)
         self._build(Geometry.of(*images.shape[1:]), self._outputs(), seed)
@@ -213,8 +211,7 @@ class Autoencoder:
     def _build(self, geometry: Geometry, outputs: int, seed: int) -> None:
         self.geometry = geometry
         width, latent = self.settings["width"], self.settings["latent"]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+        with initial_weights(int(np.random.SeedSequence(seed).generate_state(1)[0])):
             self.encoder = ConvolutionalEncoder(geometry, width, outputs)
             self.decoder = ConvolutionalDecoder(geometry, width, latent)
         layout = torch.channels_last if self.where.type == "cuda" else torch.contiguous_format

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from casestudies.files import scratch
 from casestudies.satellite.images import FILL, Images
 
 RESIDENT_MEGABYTES = 512
@@ -38,8 +39,7 @@ class LabelledPixels:
             self._packed = np.empty(shape, np.uint16)
         else:  # beside memory: a temporary file that goes with this object
             self._folder = tempfile.TemporaryDirectory(prefix="pixels-")
-            path = Path(self._folder.name) / "packed"
-            self._packed = np.memmap(path, np.uint16, "w+", shape=shape)
+            self._packed = scratch(Path(self._folder.name), shape, np.uint16)
         done = 0
         for batch in images.batches(known):
             part = images.packed(batch).reshape(len(batch), shape[0], pixels)

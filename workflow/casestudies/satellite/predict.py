@@ -19,14 +19,14 @@ import pandas as pd
 from pydantic import ValidationError
 
 from casestudies.errors import InputError
-from casestudies.files import digest
+from casestudies.files import digest, write_netcdf
 from casestudies.satellite.heads import Regression, scaled
 from casestudies.satellite.images import Channel, Images, ImageWriter
 from casestudies.satellite.registry import Encoder
 from casestudies.satellite.save import ENCODER, LABELS, MODEL, SavedModel, missing_share
 from casestudies.satellite.season import BESIDE, calendar
 from casestudies.steps import main, progress
-from casestudies.tables import write_table, writing
+from casestudies.tables import write_table
 
 log = logging.getLogger("casestudies")
 
@@ -293,8 +293,7 @@ def _write_netcdf(table: pd.DataFrame, model: SavedModel, output: Path) -> None:
     what = "distance from the labelled frames' mean, over that of the farthest of them"
     dataset["distance"].attrs.update({"long_name": what, "units": "1"})
     dataset.attrs.update({"Conventions": "CF-1.11", "interval_coverage": model.coverage})
-    with writing(output) as temporary:
-        dataset.to_netcdf(temporary, engine="h5netcdf")
+    write_netcdf(dataset, output)
 
 
 if __name__ == "__main__":

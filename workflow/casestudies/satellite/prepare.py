@@ -57,6 +57,7 @@ from pydantic import ValidationError
 from casestudies.config.satellite import PAIRS, Balloons, Options, Station
 from casestudies.datasets import find, verify
 from casestudies.errors import InputError, nearest
+from casestudies.files import named
 from casestudies.satellite.images import Channel, Images, ImageWriter
 from casestudies.satellite.readers import IMAGE_READERS, SOUNDING_READERS, ames
 from casestudies.satellite.readers.frames import Axis, Frame, Series, gaps, pixel
@@ -183,13 +184,14 @@ def copy_images(source: Path, path: Path) -> None:
     """Copy a store that is an image series already; it appears under its name once it is whole."""
     part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copytree(source, part)
-        shutil.rmtree(path, ignore_errors=True)
-        part.replace(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copytree(source, part)
+            shutil.rmtree(path, ignore_errors=True)
+            part.replace(path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 # --------------------------------------------------------------------------------------- labels

@@ -53,7 +53,6 @@ class Encoder(Protocol):
         seed: int,
         *,
         device: str = "cpu",
-        threads: int = 1,
         checkpoint: Path | None = None,
         checkpoint_every: float = 60.0,
         label: str = "encoder",
@@ -64,8 +63,6 @@ class Encoder(Protocol):
         ----------
         device
             "cpu" or "cuda"; an encoder in closed form uses the CPU.
-        threads
-            CPU threads.
         checkpoint
             File to resume from and to write every ``checkpoint_every`` seconds; None for none.
         label

@@ -24,9 +24,10 @@ from casestudies.satellite.loader import Decoder, held
 from casestudies.satellite.objective import seen, with_mask
 from casestudies.satellite.season import BESIDE
 from casestudies.satellite.standardise import Standardiser
-from casestudies.steps import progress
+from casestudies.steps import progress, unless_given_up
 from casestudies.training.checkpoint import Checkpoint, fingerprint
-from casestudies.training.device import set_threads
+from casestudies.training.device import initial_weights
+from casestudies.training.parallel import side_by_side
 from casestudies.training.schedule import evaluation_steps, make_optimizer
 
 _PIXELS = 1 << 22  # of a batch's images together: bounds memory where frames are large
@@ -116,8 +117,7 @@ def train_path(
     Shape (evaluations, queries), in the label's units.
     """
     geometry = Geometry.of(*images.shape[1:])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initial_weights(seed):
         network = Regressor(geometry, settings, train.beside.shape[1])
     network.to(where)
     decode = Decoder(images, Standardiser.fit(images, np.unique(train.frames)), where)
@@ -144,7 +144,7 @@ def train_path(
     rng = np.random.default_rng(seed)
     shown, path = evaluation_steps(settings.steps, _EVALUATIONS), []
     order = np.empty(0, np.int64)
-    for step in range(1, settings.steps + 1):
+    for step in unless_given_up(range(1, settings.steps + 1)):
         if not len(order):
             order = rng.permutation(len(train.frames))
         rows, order = order[: settings.batch], order[settings.batch :]
@@ -188,10 +188,11 @@ def cross_validate_cnn(
         Prepared table: frame, label and the columns BESIDE.
     folds
         Outer folds with inner ones; told apart by repeat and fold.
+    threads
+        CPU threads: networks that are trained side by side.
     checkpoint
         Folder; what was trained is kept there until the caller removes it.
     """
-    set_threads(threads)
     table = Labelled(
         samples["frame"].to_numpy(),
         samples[list(BESIDE)].to_numpy(float),
@@ -217,14 +218,19 @@ def cross_validate_cnn(
         state = saved.load()
         if state is not None:
             paths = [state[0][str(i)].numpy() for i in range(state[1]["cells"])]
-    for number, inner, train, test in progress(cells[len(paths) :], label):
+
+    def path_of(cell: tuple[int, int, np.ndarray, np.ndarray]) -> np.ndarray:
+        number, inner, train, test = cell
         key = [seed, folds[number].repeat, folds[number].fold, inner + 1]
         child = int(np.random.SeedSequence(key).generate_state(1)[0])
         # The training rows of the whole fold are predicted too, for the training curve.
         rows = np.concatenate([test, train]) if inner < 0 else test
-        paths.append(
-            train_path(images, table.take(train), table.take(rows), settings, child, where)
-        )
+        return train_path(images, table.take(train), table.take(rows), settings, child, where)
+
+    left = cells[len(paths) :]
+    found = side_by_side(path_of, left, threads if where.type == "cpu" else 1)
+    for path in progress(found, label, len(left)):
+        paths.append(path)
         if saved and saved.due():
             kept = {str(i): torch.from_numpy(path) for i, path in enumerate(paths)}
             saved.save(kept, {"cells": len(paths)})

@@ -53,7 +53,7 @@ def train(
     seed
         Seed of everything random in the training.
     threads
-        CPU threads.
+        CPU threads: networks that are trained side by side.
     device
         auto, cpu or cuda.
     country

@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from casestudies.tables import writing
+from casestudies.files import writing
 
 log = logging.getLogger("casestudies")
 
@@ -97,7 +98,8 @@ class Checkpoint:
         }
         with writing(self.path) as temporary:
             save_file(stored, temporary, header)
-            if self.path.exists():
+            # It may have gone: the step of a killed run may still be at work, and end.
+            with suppress(FileNotFoundError):
                 self.path.replace(self.previous)
         self._saved = time.monotonic()
 
@@ -106,9 +108,8 @@ class Checkpoint:
 
         A damaged checkpoint, or one of another run, is passed over with a line in the log.
         """
-        for path in (self.path, self.previous):
-            if not path.is_file():
-                continue
+        there = [path for path in (self.path, self.previous) if path.is_file()]
+        for path in there:
             try:
                 with safe_open(path, framework="pt") as file:
                     header = file.metadata() or {}
@@ -123,13 +124,15 @@ class Checkpoint:
                 log.warning("%s: damaged checkpoint, not used (digest differs)", path)
             else:
                 return tensors, scalars
+        if there:
+            log.warning("%s: no usable checkpoint; starting from the beginning", self.path)
         return None
 
 
 def remove_checkpoints(folder: Path) -> None:
     """Delete the checkpoints below a folder, and the folders that this leaves empty."""
     for path in Path(folder).rglob("*.safetensors*"):
-        path.unlink()
+        path.unlink(missing_ok=True)
     for path in [*sorted(Path(folder).rglob("*"), reverse=True), Path(folder)]:
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()

@@ -1,6 +1,9 @@
 """Where a network is trained, on how many threads, and from which random numbers."""
 
 import platform
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -51,6 +54,20 @@ def set_threads(threads: int) -> None:
     if threads < 1:
         raise InputError(f"threads is {threads}; give at least 1.")
     torch.set_num_threads(threads)
+
+
+_global_generator = threading.Lock()
+
+
+@contextmanager
+def initial_weights(seed: int) -> Iterator[None]:
+    """Let layers that are made in the block draw their weights by ``seed``.
+
+    They draw from PyTorch's one global generator, so one network is made at a time.
+    """
+    with _global_generator, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def generator(seed: int | np.random.SeedSequence, *key: int) -> torch.Generator:

@@ -5,11 +5,12 @@ networks. One by one, each step of each network spends most of its time in the o
 stacked, one batched matrix product serves them all (the networks share no parameter, so the
 gradient of the summed loss is each network's own, and the optimisers used work element by element).
 
-What network b becomes depends on its own data and seed alone: not on which networks share its
-batch, nor on the number of threads. Random numbers are therefore a function of (seed, purpose,
-position), drawn from a counter-based generator (Philox; Salmon et al. 2011,
-doi:10.1145/2063384.2063405), and a resumed run needs no generator state. Networks with the same
-seed share their draws, which pairs the folds of an ensemble member (common random numbers).
+What network b becomes depends on its own data and seed alone, but for rounding, which may depend on
+the networks that share its batch. Batches do not depend on the number of threads. Random numbers
+are therefore a function of (seed, purpose, position), drawn from a counter-based generator (Philox;
+Salmon et al. 2011, doi:10.1145/2063384.2063405), and a resumed run needs no generator state.
+Networks with the same seed share their draws, which pairs the folds of an ensemble member (common
+random numbers).
 
 Layout: activations are (networks, features, rows), so that the rows of one feature are contiguous
 for batch normalisation.
@@ -278,7 +279,8 @@ def train_ensemble(
     every
         Seconds between checkpoints.
     group
-        Networks trained together; by default what suits the device. No effect on the result.
+        Networks trained together; by default what suits the device. Of the result it changes the
+        rounding at most.
 
     Raises
     ------
@@ -286,9 +288,8 @@ def train_ensemble(
         If there is no problem, or one has no training row, or a value that is not finite.
     """
     _check(problems, training)
-    if group is None:
-        on_cpu = min(_GROUP, -(-len(problems) // threads))
-        group = on_cpu if where.type == "cpu" else _GROUP_ON_GPU
+    if group is None:  # not by the number of threads, or rounding would depend on it
+        group = _GROUP if where.type == "cpu" else _GROUP_ON_GPU
     # Networks with much to predict go together, to spare padding.
     order = np.argsort([-len(problem.queries) for problem in problems], kind="stable")
     groups = np.array_split(order, max(1, -(-len(order) // group)))

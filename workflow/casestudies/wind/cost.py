@@ -23,7 +23,7 @@ from casestudies.errors import InputError
 from casestudies.evaluation.scores import cluster_weights
 from casestudies.steps import main, progress
 from casestudies.tables import read_metadata, write_table
-from casestudies.training.device import set_threads
+from casestudies.training.parallel import one_thread
 from casestudies.wind.flow import Flow
 from casestudies.wind.results import Predicted, Results
 from casestudies.wind.save import read_surrogate, solve_cheap
@@ -189,7 +189,7 @@ def cost(
         lower, upper, terrains, break_even (flows after which the surrogate, its training terrains
         and its training included, has cost no more than the costly model) (CSV).
     """
-    set_threads(1)
+    one_thread()
     found = Results(results, [scheme], [])
     costly = str(read_metadata(results / "prepared.parquet")["solver"])
     chosen: dict[str, Any] = json.loads(settings)

@@ -17,7 +17,7 @@ from casestudies.steps import log, main
 from casestudies.tables import write_table
 from casestudies.training.checkpoint import remove_checkpoints
 from casestudies.training.device import device as find_device
-from casestudies.training.device import set_threads
+from casestudies.training.parallel import side_by_side
 from casestudies.wind.fit import cross_validate
 from casestudies.wind.flows import Flows, read_flows, read_samples, read_usable_folds, speed
 from casestudies.wind.models import Ridge
@@ -73,7 +73,7 @@ def learn(
     seed
         Of the draws, the training and the resampling.
     threads
-        CPU threads.
+        CPU threads: networks that are trained side by side.
     device
         auto, cpu or cuda.
     checkpoint
@@ -97,35 +97,41 @@ def learn(
     check_name(model)
     chosen = parse_settings(settings)
     where = find_device(device)
-    set_threads(threads)
     table = read_samples(samples)
     plan = [fold for fold in read_usable_folds(splits, table) if fold.repeat == 0][:folds]
     wanted = [cheap] if model.endswith(CORRECTED) else []
     flows = read_flows(prepared, table["sample"].tolist(), wanted)
     problem, ridge = Problem.of(model, flows, chosen, where), Ridge(flows)
     whole = min(len(fold.train) for fold in plan)
+
+    def fit(cell: tuple[int, Fold]) -> tuple[pd.Series, pd.Series]:
+        size, fold = cell
+        part = draw(fold, size, seed)
+        child = int(np.random.SeedSequence([seed, size, fold.fold]).generate_state(1)[0])
+        steps = chosen.epochs * max(1, round(whole / chosen.batch))
+        trained = train_network(
+            problem,
+            part.train,
+            child,
+            None,
+            checkpoint / f"{size}-{fold.fold}.safetensors",
+            checkpoint_every,
+            f"{model} on {size} terrains, fold {fold.fold}",
+            steps,
+        )
+        found = speed(problem.predict(trained.network, part.test)[:, :, 0])
+        predicted, _, _ = cross_validate(ridge, flows, [part], child, "ridge")
+        square = (predicted["predicted"] - predicted["observed"]) ** 2
+        mean = square.groupby(predicted["sample"], observed=True).mean()
+        return _squared(found, flows, part.test), mean
+
+    tried = [*sorted({size for size in sizes if size < whole}), whole]
+    cells = [(size, fold) for size in tried for fold in plan]
     errors: dict[tuple[str, int], list[pd.Series]] = {}
-    for size in [*sorted({size for size in sizes if size < whole}), whole]:
-        for fold in plan:
-            part = draw(fold, size, seed)
-            child = int(np.random.SeedSequence([seed, size, fold.fold]).generate_state(1)[0])
-            steps = chosen.epochs * max(1, round(whole / chosen.batch))
-            trained = train_network(
-                problem,
-                part.train,
-                child,
-                None,
-                checkpoint / f"{size}-{fold.fold}.safetensors",
-                checkpoint_every,
-                f"{model} on {size} terrains, fold {fold.fold}",
-                steps,
-            )
-            found = speed(problem.predict(trained.network, part.test)[:, :, 0])
-            errors.setdefault((model, size), []).append(_squared(found, flows, part.test))
-            predicted, _, _ = cross_validate(ridge, flows, [part], child, "ridge")
-            square = (predicted["predicted"] - predicted["observed"]) ** 2
-            mean = square.groupby(predicted["sample"], observed=True).mean()
-            errors.setdefault(("ridge", size), []).append(mean)
+    fitted = side_by_side(fit, cells, threads if where.type == "cpu" else 1)
+    for (size, _), (own, linear) in zip(cells, fitted, strict=True):
+        errors.setdefault((model, size), []).append(own)
+        errors.setdefault(("ridge", size), []).append(linear)
     log.info("%d folds, %d terrains in the smallest", len(plan), whole)
     rows = [
         {"model": name, "terrains": size, **_scored(pd.concat(parts), resamples, confidence, seed)}

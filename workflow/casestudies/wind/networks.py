@@ -30,6 +30,7 @@ from casestudies.training.checkpoint import (
     optimizer_tensors,
     restore_optimizer,
 )
+from casestudies.training.device import initial_weights
 from casestudies.training.schedule import evaluation_steps, make_optimizer, set_rate
 from casestudies.wind import COMPONENTS
 from casestudies.wind.architectures import FNO, UNet
@@ -341,8 +342,7 @@ def train_network(
             f"{label}: a flow to be learned from is not finite, though its terrain has a speed; "
             "prepare the data again."
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(np.random.SeedSequence([seed, 0]).generate_state(1)[0]))
+    with initial_weights(int(np.random.SeedSequence([seed, 0]).generate_state(1)[0])):
         network = Surrogate(problem.name, problem.grid, settings.width)
     network.to(where)
     if isinstance(network.core, UNet):

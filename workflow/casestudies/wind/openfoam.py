@@ -16,6 +16,7 @@ roughness lengths, or the rough wall no longer keeps the profile over flat groun
 Each case is one process in a temporary folder; a cluster runs many side by side.
 """
 
+import errno
 import logging
 import os
 import re
@@ -35,6 +36,7 @@ from pydantic import ValidationError
 
 from casestudies.config.wind import OpenFoam
 from casestudies.errors import InputError, nearest
+from casestudies.files import WriteError, named
 from casestudies.wind import REFERENCE_HEIGHT
 from casestudies.wind.flow import VON_KARMAN, Flow, at_heights, log_profile
 
@@ -47,6 +49,8 @@ C_MU = 0.09
 PATIENCE = 40e-6
 """Seconds allowed for a cell and iteration, some fifteen times what a free core needs."""
 
+_OWN_SIGNALS = {signal.SIGFPE, signal.SIGSEGV, signal.SIGABRT, signal.SIGILL}
+_LEAST_FREE = 1 << 20  # bytes of the disk of a case; with less it was full
 _BASHRC = ("/usr/share/openfoam/etc/bashrc", "/usr/lib/openfoam/openfoam*/etc/bashrc")
 _SOLVED = re.compile(r"^(?:GAMG|\w+): +Solving for p, Initial residual = ([^,]+),", re.M)
 _ITERATION = re.compile(r"^Time = (\S+)$", re.M)
@@ -198,7 +202,9 @@ def solve(
     Raises
     ------
     InputError
-        If a setting is wrong or OpenFOAM is not installed.
+        If a setting is wrong, OpenFOAM is not installed, or it was killed.
+    WriteError
+        If the disk of temporary files is full.
     """
     chosen = parse_settings(settings)
     programs = environment()
@@ -209,7 +215,8 @@ def solve(
         case = Path(temporary)
         try:
             grid = mesh(elevation, spacing, chosen)
-            _write(case, grid, roughness, chosen)
+            with named(case):
+                _write(case, grid, roughness, chosen)
             limit = 60 + PATIENCE * grid.above_ground.size * chosen.iterations
             _run(["blockMesh"], case, programs, limit)
             _list(case / "constant/polyMesh/points", "vectorField", "points", grid.points)
@@ -226,6 +233,8 @@ def solve(
             ]
             _guard(flow, heights, roughness, chosen.fastest)
         except _Rejected as error:
+            if shutil.disk_usage(case).free < _LEAST_FREE:
+                raise WriteError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(case)) from error
             _keep_logs(case, folder)
             failed = Flow.failed((len(heights), ny, nx), str(error), _seconds() - start)
             return replace(failed, iterations=iterations, residual=residual)
@@ -260,6 +269,12 @@ def _run(command: list[str], case: Path, programs: dict[str, str], limit: float)
     # With -n, a signal; the usual one is SIGFPE, from a division by 0 or an overflow.
     status = done.returncode
     ended = signal.Signals(-status).name if status < 0 else f"status {status}"
+    # What came from outside says nothing about the flow: it must not count as one that fails.
+    if status < 0 and -status not in _OWN_SIGNALS:
+        raise InputError(
+            f"{command[0]} was ended by {ended} from outside; SIGKILL most often means that memory "
+            "ran out. Free memory, or run fewer jobs at a time, and run again."
+        )
     message = _ERROR.search(path.read_text(errors="replace"))
     raise _Rejected(
         f"{command[0]} ended with {ended}" + (f": {message[1].strip()}" if message else "")

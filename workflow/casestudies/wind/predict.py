@@ -22,7 +22,7 @@ from rasterio.windows import Window
 from scipy.ndimage import map_coordinates
 
 from casestudies.errors import InputError
-from casestudies.files import writing
+from casestudies.files import write_netcdf, writing
 from casestudies.steps import main, progress
 from casestudies.training.device import set_threads
 from casestudies.wind.save import FittedSurrogate, read_surrogate
@@ -465,8 +465,7 @@ def _write_netcdf(
     for name in LAYERS:
         dataset[name].attrs["grid_mapping"] = "crs"
     compressed = {name: {"zlib": True, "complevel": 4} for name in LAYERS}
-    with writing(output) as temporary:
-        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=compressed)
+    write_netcdf(dataset, output, compressed)
 
 
 if __name__ == "__main__":

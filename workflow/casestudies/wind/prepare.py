@@ -16,8 +16,9 @@ import xarray as xr
 from scipy.ndimage import uniform_filter
 
 from casestudies.errors import InputError
+from casestudies.files import write_netcdf
 from casestudies.steps import main
-from casestudies.tables import write_table, writing
+from casestudies.tables import write_table
 from casestudies.wind import COMPONENTS
 from casestudies.wind.features import cell_heights
 from casestudies.wind.terrain import read_terrains, slopes
@@ -154,9 +155,8 @@ def prepare(
             f"{terrains}: none of the {len(table)} terrains can be used; the first is refused for: "
             f"{table['reason'].iloc[0]}"
         )
-    with writing(fields) as temporary:
-        packed = {name: {"zlib": True, "complevel": 1} for name in (*parts, "elevation")}
-        done.to_netcdf(temporary, engine="h5netcdf", encoding=packed)
+    packed = {name: {"zlib": True, "complevel": 1} for name in (*parts, "elevation")}
+    write_netcdf(done, fields, packed)
     facts = {
         "long_name": "wind speed relative to the inflow",
         "height": float(heights[0]),

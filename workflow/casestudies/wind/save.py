@@ -23,7 +23,7 @@ from casestudies.steps import main
 from casestudies.tables import read_metadata, read_table
 from casestudies.training.checkpoint import remove_checkpoints
 from casestudies.training.device import device as find_device
-from casestudies.training.device import set_threads
+from casestudies.training.parallel import side_by_side
 from casestudies.wind.flow import Flow
 from casestudies.wind.flows import (
     Grid,
@@ -215,7 +215,7 @@ def save(
     seed
         Seed of everything random in the training.
     threads
-        CPU threads.
+        CPU threads: networks that are trained side by side.
     device
         auto, cpu or cuda.
     checkpoint
@@ -228,7 +228,6 @@ def save(
     from safetensors.torch import save_file
 
     where = find_device(device)
-    set_threads(threads)
     errors = {path.stem: _out_of_fold(path) for path in predictions}
     for name in errors:
         check_name(name)
@@ -239,8 +238,9 @@ def save(
     used = cheap if name.endswith(CORRECTED) else ""
     flows = read_flows(prepared, table["sample"].tolist(), [used] if used else [])
     problem = Problem.of(name, flows, chosen, where)
-    networks, held_out = [], []
-    for number, fold in enumerate(folds):
+
+    def fit(number: int) -> tuple[Surrogate, pd.DataFrame]:
+        fold = folds[number]
         child = np.random.SeedSequence([seed, fold.fold])
         trained = train_network(
             problem,
@@ -251,9 +251,12 @@ def save(
             checkpoint_every,
             f"{name}, network {number + 1} of {len(folds)}",
         )
-        networks.append(trained.network)
         found = speed(problem.predict(trained.network, fold.test)[:, :, 0])
-        held_out.append(prediction_table(flows, {"fold": fold.fold}, fold.test, found))
+        return trained.network, prediction_table(flows, {"fold": fold.fold}, fold.test, found)
+
+    at_once = threads if where.type == "cpu" else 1
+    fitted = list(side_by_side(fit, range(len(folds)), at_once))
+    networks, held_out = zip(*fitted, strict=True)
     part = calibration_part(pd.concat(held_out, ignore_index=True), flows.grid.points)
     residuals = (part["observed"] - part["predicted"]).abs().to_numpy()
     calibrated = units_of(table, units).loc[part["sample"]]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from casestudies.errors import InputError, nearest
-from casestudies.files import writing
+from casestudies.files import write_netcdf
 from casestudies.steps import log, main, progress
 from casestudies.wind import COMPONENTS
 from casestudies.wind.flow import Flow
@@ -230,8 +230,7 @@ def write_flows(
         dataset[name] = ("terrain", values, {"long_name": long_name})
         if unit:
             dataset[name].attrs["units"] = unit
-    with writing(path) as temporary:
-        dataset.to_netcdf(temporary, engine="h5netcdf")
+    write_netcdf(dataset, path)
 
 
 if __name__ == "__main__":

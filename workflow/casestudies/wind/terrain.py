@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.special import gamma, kv
 
 from casestudies.errors import InputError
-from casestudies.files import writing
+from casestudies.files import write_netcdf
 
 _COLUMNS = {  # name: (long name, unit); text has no unit
     "roughness": ("roughness length", "m"),
@@ -250,8 +250,7 @@ class Terrains:
             dataset[name] = ("terrain", values.astype(kind), {"long_name": long_name})
             if unit:
                 dataset[name].attrs["units"] = unit
-        with writing(path) as temporary:
-            dataset.to_netcdf(temporary, engine="h5netcdf")
+        write_netcdf(dataset, path)
 
 
 def read_terrains(path: Path) -> Terrains:

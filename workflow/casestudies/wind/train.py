@@ -18,9 +18,10 @@ from casestudies.evaluation.splits import Fold
 from casestudies.steps import main
 from casestudies.tables import write_table
 from casestudies.training.checkpoint import remove_checkpoints
-from casestudies.training.device import describe, set_threads
+from casestudies.training.device import describe
 from casestudies.training.device import device as find_device
 from casestudies.training.energy import measured
+from casestudies.training.parallel import side_by_side
 from casestudies.wind.fit import squared_error
 from casestudies.wind.flows import (
     Flows,
@@ -86,7 +87,7 @@ def train(
     seed
         Seed of everything random in the training.
     threads
-        CPU threads.
+        CPU threads: networks that are trained side by side.
     device
         auto, cpu or cuda.
     country
@@ -110,14 +111,13 @@ def train(
     check_name(model)
     chosen = parse_settings(settings)
     where = find_device(device)
-    set_threads(threads)
     with measured(country) as energy:
         table = read_samples(samples, units)
         folds = read_usable_folds(splits, table)
         wanted = [cheap] if model.endswith(CORRECTED) else []
         flows = read_flows(prepared, table["sample"].tolist(), wanted)
         problem = Problem.of(model, flows, chosen, where)
-        result = cross_validate(problem, flows, folds, seed, checkpoint, checkpoint_every)
+        result = cross_validate(problem, flows, folds, seed, checkpoint, checkpoint_every, threads)
         part = calibration_part(result.inner, flows.grid.points)
         predictions = add_intervals(result.predictions, part, units_of(table, units), coverage)
     metadata = {
@@ -153,6 +153,7 @@ def cross_validate(
     seed: int,
     checkpoint: Path | None = None,
     checkpoint_every: float = 60.0,
+    threads: int = 1,
 ) -> Result:
     """Train and predict all folds; see the module.
 
@@ -160,30 +161,40 @@ def cross_validate(
     ----------
     checkpoint
         Folder; what was trained is kept there until the caller removes it.
+    threads
+        CPU threads: networks that are trained side by side.
     """
+    cells = [(fold, number) for fold in folds for number in range(len(fold.inner))]
+
+    def fit(place: int) -> tuple[np.ndarray, pd.DataFrame]:
+        fold, number = cells[place]
+        train, held_out = fold.inner[number]
+        name = f"{fold.repeat}-{fold.fold}-{number}"
+        child = np.random.SeedSequence([seed, fold.repeat, fold.fold, number])
+        trained = train_network(
+            problem,
+            train,
+            int(child.generate_state(1)[0]),
+            {"train": train, "inner": held_out, "held_out": fold.test},
+            None if checkpoint is None else checkpoint / f"{name}.safetensors",
+            checkpoint_every,
+            f"{problem.name}, network {place + 1} of {len(cells)}",
+        )
+        found = problem.predict(trained.network, np.concatenate([held_out, fold.test]))
+        return found[:, :, 0], pd.DataFrame(trained.curve)
+
     predictions, inner, choices, curves = [], [], [], []
-    total = sum(len(fold.inner) for fold in folds)
+    fitted = side_by_side(fit, range(len(cells)), threads if problem.where.type == "cpu" else 1)
     for fold in folds:
         key = {"repeat": fold.repeat, "fold": fold.fold}
         tested, losses = [], []
-        for number, (train, held_out) in enumerate(fold.inner):
-            place = f"{fold.repeat}-{fold.fold}-{number}"
-            child = np.random.SeedSequence([seed, fold.repeat, fold.fold, number])
-            trained = train_network(
-                problem,
-                train,
-                int(child.generate_state(1)[0]),
-                {"train": train, "inner": held_out, "held_out": fold.test},
-                None if checkpoint is None else checkpoint / f"{place}.safetensors",
-                checkpoint_every,
-                f"{problem.name}, network {len(curves) + 1} of {total}",
-            )
-            found = problem.predict(trained.network, np.concatenate([held_out, fold.test]))
-            own, other = np.split(found[:, :, 0], [len(held_out)])
+        for number, (_, held_out) in enumerate(fold.inner):
+            found, curve = next(fitted)
+            own, other = np.split(found, [len(held_out)])
             losses.append(squared_error(own, flows, held_out))
             tested.append(other)
             inner.append(prediction_table(flows, key | {"inner": number}, held_out, speed(own)))
-            curves.append(pd.DataFrame(trained.curve))
+            curves.append(curve)
         mean = np.mean(tested, axis=0)
         outer = prediction_table(flows, key, fold.test, speed(mean), mean)
         outer["spread"] = spread_of(tested).astype(np.float32).ravel()
