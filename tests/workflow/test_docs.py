@@ -14,8 +14,8 @@ import pytest
 import rasterio
 import xarray as xr
 
+from tests.checkout import parse_jobs
 from tests.conftest import ROOT
-from tests.workflow.conftest import parse_jobs
 
 pytestmark = pytest.mark.workflow
 YOUR_DATA = (ROOT / "docs/your-data.md").read_text()

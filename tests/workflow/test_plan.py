@@ -28,11 +28,22 @@ def test_published_data_are_fetched_only_when_asked_for(checkout):
     assert jobs["fetch"] > 9 and "simulate_glacier" not in jobs
 
 
-def test_a_costly_flow_model_has_a_job_for_each_terrain(checkout):
-    options = ["--config", "wind={datasets: [simulated-rans], simulation: {terrains: 60}}"]
-    done = checkout.snakemake("-n", "wind", *options)
+@pytest.mark.parametrize(("per_job", "jobs"), [(1, 62), (16, 4)])
+def test_a_costly_flow_model_has_a_job_for_some_terrains(per_job, jobs, checkout):
+    wind = f"{{datasets: [simulated-rans], flows_per_job: {per_job}, simulation: {{terrains: 62}}}}"
+    done = checkout.snakemake("-n", "wind", "--config", f"wind={wind}")
+    planned = parse_jobs(done.stdout + done.stderr)
+    assert planned["solve_wind_openfoam"] == jobs and "tile_wind" not in planned
+
+
+def test_the_whole_campaign_is_a_small_plan(checkout):
+    done = checkout.snakemake("-n", "--configfile", "config/full.yaml")
     jobs = parse_jobs(done.stdout + done.stderr)
-    assert jobs["solve_wind_openfoam"] == 60 and "tile_wind" not in jobs
+    assert done.returncode == 0, done.stderr
+    assert jobs["solve_wind_openfoam"] == 38  # (600 + 4 × 40) terrains, 20 a job
+    # Downloads take seconds, and are made beforehand where compute nodes are offline.
+    fetched = sum(count for name, count in jobs.items() if name.startswith("fetch"))
+    assert sum(jobs.values()) - fetched < 300
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))

@@ -161,9 +161,7 @@ class PenalisedLogisticRegression(ClassifierMixin, BaseEstimator):
         steepest = np.abs(X[:, self.unpenalised :].T @ residual).max() / len(codes)
         return max(steepest, np.finfo(float).tiny) / (self.l1_ratio or 1.0)
 
-    def _path(
-        self, X: np.ndarray, codes: np.ndarray, tol: float
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _path(self, X: np.ndarray, codes: np.ndarray, tol: float) -> tuple[np.ndarray, np.ndarray]:
         if not self.l1_ratio:
             return ridge_path(X, codes, self.lambdas_, self.unpenalised, tol)
         columns = X.shape[1]
