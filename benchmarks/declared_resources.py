@@ -32,7 +32,7 @@ def declared() -> dict[str, dict[str, int]]:
         for rule in re.split(r"^\s*rule\b", path.read_text(), flags=re.MULTILINE)[1:]:
             name = re.match(r" (\w+):|:\s+name:\s+f\"(\w+?)_?{", rule)
             memory = re.search(r"mem_mb=growing\((\d+)\)", rule)
-            minutes = re.search(r"runtime=growing\((\d+)\)", rule)
+            minutes = re.search(r"runtime=growing\((\d+)", rule)
             if name and memory and minutes and LOCAL not in rule:
                 asked = {"memory": int(memory[1]), "minutes": int(minutes[1])}
                 found[name[1] or name[2]] = asked

@@ -52,7 +52,7 @@ def test_the_help_of_a_step_explains_every_option(path):
     command_line(step, command).help_print([], console=Console(file=out, width=200))
     text = out.getvalue()
     assert command in text and "System Message" not in text and "``" not in text
-    options = re.findall(r"│ [* ]  (--[\w-]+) +(?:[A-Z]+(?:\.\.\.)?)?(.*)│", text)
+    options = re.findall(r"│ (?:[* ]  )?(--[\w-]+) +(?:[A-Z]+(?:\.\.\.)?)?(.*)│", text)
     assert len(options) >= 1
     for option, meaning in options:
         told = re.sub(r"\[(required|default: [^]]*)\]", "", meaning).strip()

@@ -33,7 +33,7 @@ def test_every_rule_that_is_sent_to_a_cluster_is_read():
     text = "".join(path.read_text() for path in RULES.glob("*.smk"))
     named = set(re.findall(r"^rule (\w+):", text, flags=re.MULTILINE))
     local = {"all", "download", "fetch", "provenance", "cost_lecture", "regularisation"}
-    local |= {"compare_mwas", "summarise_mwas", "compare_satellite"}
+    local |= {"compare_mwas", "summarise_mwas", "compare_satellite", "report_html"}
     local |= {"glacier", "mwas", "satellite", "wind", "lecture"}
     fitted = {"fit_glacier", "fit_satellite", "curve_satellite", "fit_wind"}
     assert set(found) == named - local | fitted

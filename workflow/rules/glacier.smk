@@ -404,8 +404,8 @@ rule explore_glacier:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.prepared, parent=True),

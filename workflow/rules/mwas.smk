@@ -522,8 +522,8 @@ rule explore_mwas:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
         gpu=0,
     message:
         "Collect what a reader of {wildcards.dataset} can point at"

@@ -681,8 +681,8 @@ rule explore_wind:
         "../../envs/studies.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=10,
+        mem_mb=growing(3000),
+        runtime=growing(10),
         gpu=0,
     params:
         results=subpath(input.prepared, parent=True),

@@ -89,8 +89,10 @@ def explore(*, results: Path, schemes: list[str], models: list[str], output: Pat
     ----------
     results
         Folder of the data set, results/glacier/<data set>.
-    schemes, models
-        Cross-validation schemes, and models that were scored.
+    schemes
+        Cross-validation schemes.
+    models
+        Models that were scored.
     output
         Document (JSON) that the report draws.
     """

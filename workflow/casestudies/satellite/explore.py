@@ -95,8 +95,10 @@ def explore(
     ----------
     results
         Folder of the data set, results/satellite/<data set>.
-    schemes, models
-        Cross-validation schemes, that of the label curves first, and models.
+    schemes
+        Cross-validation schemes, that of the label curves first.
+    models
+        Models that were scored.
     gap
         Time left out on either side of a test block (days).
     output

@@ -83,8 +83,10 @@ def explore(*, results: Path, schemes: list[str], models: list[str], output: Pat
     ----------
     results
         Folder of the data set, results/wind/<data set>.
-    schemes, models
-        Cross-validation schemes, the one that counts first, and models.
+    schemes
+        Cross-validation schemes, the one that counts first.
+    models
+        Models that were scored.
     output
         Document (JSON) that the report draws.
     """
