@@ -124,6 +124,14 @@ def model_seeds(study, wildcards, output):
     return [seed(study, "fit", wildcards.dataset, wildcards.scheme, name) for name in names]
 
 
+def headlines_of_run():
+    """What the studies that the targets of this run name have found; all by default."""
+    targets = run_targets()
+    everything = workflow.default_target in targets
+    ran = {name: one.datasets for name, one in STUDIES.items() if everything or name in targets}
+    return headlines(Path("results"), ran)
+
+
 def mwas_truth(dataset):
     """The known truth of a data set of the MWAS study, if it is simulated."""
     return ["data/raw/simulated/mwas/truth.csv"] if dataset == "simulated" else []
@@ -238,14 +246,6 @@ def lecture_trained(run):
 def run_targets():
     """The targets of this run."""
     return sorted(workflow.dag_settings.targets) or [workflow.default_target]
-
-
-def headlines_of_run():
-    """What the studies that the targets of this run name have found; all by default."""
-    targets = run_targets()
-    everything = workflow.default_target in targets
-    ran = {name: one.datasets for name, one in STUDIES.items() if everything or name in targets}
-    return headlines(Path("results"), ran)
 
 
 def report_commands():
