@@ -311,6 +311,23 @@ class StudyPage:
             return [(None, self.general.finding)]
         return [(part.dataset, part.finding) for part in self.data if part.finding]
 
+    @property
+    def headlines(self) -> list[tuple[str | None, list[str]]]:
+        """The findings of the front page: that of the only data set, if it has one of its own."""
+        own = [(None, part.finding) for part in self.data if part.finding]
+        return own if len(self.data) == len(own) == 1 else self.findings
+
+    @property
+    def schemes(self) -> dict[str, Any]:
+        """The schemes that serve one of the data sets."""
+        used = {
+            name
+            for part in self.data
+            if self.known(part.dataset)
+            for name in self.config.schemes_of(part.dataset)
+        }
+        return {name: one for name, one in self.config.schemes.items() if name in used}
+
 
 def study_of(item: Item) -> str | None:
     """Return the study of a file, from its place below the folder of results."""
