@@ -14,7 +14,6 @@ import pytest
 import rasterio
 import xarray as xr
 
-from tests.checkout import parse_jobs
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.workflow
