@@ -28,11 +28,12 @@ def test_published_data_are_fetched_only_when_asked_for(checkout):
     assert jobs["fetch"] > 9 and "simulate_glacier" not in jobs
 
 
-def test_a_costly_flow_model_has_a_job_for_each_terrain(checkout):
-    options = ["--config", "wind={datasets: [simulated-rans], simulation: {terrains: 60}}"]
-    done = checkout.snakemake("-n", "wind", *options)
-    jobs = parse_jobs(done.stdout + done.stderr)
-    assert jobs["solve_wind_openfoam"] == 60 and "tile_wind" not in jobs
+@pytest.mark.parametrize(("per_job", "jobs"), [(1, 62), (16, 4)])
+def test_a_costly_flow_model_has_a_job_for_some_terrains(per_job, jobs, checkout):
+    wind = f"{{datasets: [simulated-rans], flows_per_job: {per_job}, simulation: {{terrains: 62}}}}"
+    done = checkout.snakemake("-n", "wind", "--config", f"wind={wind}")
+    planned = parse_jobs(done.stdout + done.stderr)
+    assert planned["solve_wind_openfoam"] == jobs and "tile_wind" not in planned
 
 
 def test_parsing_needs_neither_pandas_nor_torch(checkout):

@@ -182,7 +182,7 @@ def wind_rasters(dataset):
 
 
 def wind_flows(dataset):
-    """The flows of the costly model: a job and a file for each terrain if it is very costly."""
+    """The flows of the costly model: jobs and files for some terrains each if it is very costly."""
     solver = CONFIG.wind.solver(dataset)
     folder = f"results/wind/{dataset}/flows"
     if solver == "mass_consistent":
@@ -191,7 +191,8 @@ def wind_flows(dataset):
     fields = CONFIG.wind.simulation.terrains if "simulated/wind" in sources else 0
     tiles = 0 if sources == ("simulated/wind",) else len(wind_rasters(dataset))
     count = fields + tiles * CONFIG.wind.tile.per_massif
-    return [f"{folder}/{solver}/{number}.nc" for number in range(count)]
+    jobs = -(-count // CONFIG.wind.flows_per_job)
+    return [f"{folder}/{solver}/{number}.nc" for number in range(jobs)]
 
 
 def wind_cheap(dataset):

@@ -71,7 +71,8 @@ rule simulate_satellite:
     shell:
         "python -m casestudies.satellite.simulate --output {params.folder}"
         " --scenario {wildcards.scenario} --pixels {params.simulation.pixels}"
-        " --days {params.simulation.days} --noise {params.simulation.noise}"
+        " --days {params.simulation.days} --hours {params.simulation.hours}"
+        " --noise {params.simulation.noise}"
         " --swath-gap {params.simulation.swath_gap}"
         " --label-error {params.simulation.label_error} --device {params.device}"
         " --threads {threads} --seed {params.seed} 2> {log}"

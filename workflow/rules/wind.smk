@@ -138,7 +138,8 @@ rule solve_wind:
         " --heights {params.heights} --threads {threads} --output {output} 2> {log}"
 
 
-# A job for each terrain, so that a cluster runs hundreds side by side.
+# A job for some terrains each: a cluster runs many side by side, and waits for each in its queue. A
+# killed job keeps the flows that it has solved.
 rule solve_wind_openfoam:
     input:
         terrains=lambda wildcards: wind_terrains(wildcards.dataset),
@@ -156,17 +157,21 @@ rule solve_wind_openfoam:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=120,
+        # A flow takes about 20 s, one that does not converge up to half an hour.
+        runtime=30 + 10 * WIND.flows_per_job,
         gpu=0,
     params:
         settings=json.dumps(WIND.settings("openfoam")),
         heights=WIND.tile.heights,
+        per_job=WIND.flows_per_job,
+        checkpoint=lambda wildcards, output: f"{output}.checkpoints",
     message:
-        "Solve the flow over {wildcards.dataset}, terrain {wildcards.number}: OpenFOAM"
+        "Solve flows over {wildcards.dataset}, part {wildcards.number}: OpenFOAM"
     shell:
         "OMP_NUM_THREADS={threads} python -m casestudies.wind.solve --solver openfoam"
-        " --terrains {input.terrains} --number {wildcards.number}"
-        " --settings {params.settings:q} --heights {params.heights} --output {output} 2> {log}"
+        " --terrains {input.terrains} --number {wildcards.number} --per-job {params.per_job}"
+        " --checkpoint {params.checkpoint} --settings {params.settings:q}"
+        " --heights {params.heights} --output {output} 2> {log}"
 
 
 rule prepare_wind:

@@ -136,6 +136,17 @@ def test_daylight_hours_and_nothing_else():
     assert np.degrees(np.arcsin(height)).min() > 4
 
 
+def test_other_hours_add_images_and_change_none():
+    times, states, labels, images = series(days=3)
+    whole = list(frames("plume", START, 3, SENSOR, "cpu", 0, (0, 23)))
+    assert len(whole) == 72
+    mine = [frame for frame in whole if frame.time in times]
+    np.testing.assert_array_equal(states, [frame.states for frame in mine])
+    np.testing.assert_allclose(labels, [frame.label for frame in mine], rtol=1e-12)
+    missing = np.isnan(images)
+    np.testing.assert_array_equal(missing, np.isnan([frame.image for frame in mine]))
+
+
 def test_gaps_swaths_and_the_surroundings_of_the_station():
     images = series(days=60)[3]
     missing = np.isnan(images)
@@ -390,6 +401,8 @@ def test_every_parameter_is_documented(folder):
         ({"scenario": "plumes"}, "did you mean 'plume'"),
         ({"pixels": 2}, "--pixels"),
         ({"days": 0}, "--days"),
+        ({"hours": (13, 16)}, "--hours"),
+        ({"hours": (8, 24)}, "--hours"),
         ({"start": "January"}, "--start"),
         ({"noise": -1.0}, "--noise"),
         ({"noise": float("nan")}, "--noise"),

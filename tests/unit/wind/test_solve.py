@@ -80,6 +80,84 @@ def test_a_job_beyond_the_last_terrain_writes_a_file_without_terrains(terrains, 
     assert whole["reason"].values.tolist()[1] == parts[1]["reason"].values[0]
 
 
+def test_jobs_of_several_terrains_are_as_one_job_of_all(terrains, tmp_path):
+    options = {"terrains": terrains, "solver": "mass_consistent", "heights": HEIGHTS}
+    solve(**options, output=tmp_path / "all.nc")
+    for number in (0, 1, 2):
+        solve(**options, output=tmp_path / f"{number}.nc", number=number, per_job=4)
+    parts = [opened(tmp_path / f"{number}.nc") for number in (0, 1, 2)]
+    assert [part.sizes["terrain"] for part in parts] == [4, 2, 0]
+    whole = opened(tmp_path / "all.nc").drop_vars("seconds")
+    xr.testing.assert_identical(
+        xr.concat(parts, "terrain", combine_attrs="override").drop_vars("seconds"), whole
+    )
+
+
+def test_a_killed_job_goes_on_with_the_next_flow(tmp_path, monkeypatch):
+    solved, real = [], mass_consistent.solve_many
+
+    def killed(elevation, *rest):
+        if len(solved) == 2:
+            raise KeyboardInterrupt
+        solved.append(elevation.sum())
+        return real(elevation, *rest)
+
+    simulate(output=tmp_path, terrains=5, cells=16, slope=(0.05, 0.1))
+    terrains = tmp_path / "terrains.nc"
+    options = {
+        "terrains": terrains,
+        "solver": "mass_consistent",
+        "heights": HEIGHTS,
+        "output": tmp_path / "0.nc",
+        "number": 0,
+        "per_job": 6,
+        "checkpoint": tmp_path / "0.nc.checkpoints",
+    }
+    solve(**{**options, "output": tmp_path / "whole.nc", "checkpoint": None})
+    monkeypatch.setattr(mass_consistent, "solve_many", killed)
+    with pytest.raises(KeyboardInterrupt):
+        solve(**options)
+    kept = sorted((tmp_path / "0.nc.checkpoints").iterdir())
+    assert len(kept) == 2 and not (tmp_path / "0.nc").exists()
+    seconds = [float(opened(path)["seconds"][0]) for path in kept]
+    again = []
+    monkeypatch.setattr(
+        mass_consistent, "solve_many", lambda *a: again.append(a[0].sum()) or real(*a)
+    )
+    solve(**options)
+    assert len(again) == 3 and not set(again) & set(solved)
+    assert not (tmp_path / "0.nc.checkpoints").exists()
+    found, whole = opened(tmp_path / "0.nc"), opened(tmp_path / "whole.nc")
+    assert set(seconds) <= set(found["seconds"].values.tolist())
+    xr.testing.assert_identical(found.drop_vars("seconds"), whole.drop_vars("seconds"))
+
+
+@pytest.mark.parametrize("change", ["settings", "heights", "damage"])
+def test_kept_flows_of_another_run_are_not_used(change, terrains, tmp_path, monkeypatch):
+    folder, real = tmp_path / "kept", mass_consistent.solve_many
+    options = {
+        "terrains": terrains,
+        "solver": "mass_consistent",
+        "heights": HEIGHTS,
+        "output": tmp_path / "flows.nc",
+        "checkpoint": folder,
+    }
+    monkeypatch.setattr("casestudies.wind.solve._Kept.remove", lambda self: None)
+    solve(**options)
+    kept = sorted(folder.iterdir())
+    changed = dict(options)
+    if change == "settings":
+        changed["settings"] = '{"levels": 8}'
+    elif change == "heights":
+        changed["heights"] = [20.0]
+    else:
+        kept[0].write_bytes(kept[0].read_bytes()[:-200])
+    again = []
+    monkeypatch.setattr(mass_consistent, "solve_many", lambda *a: again.append(1) or real(*a))
+    solve(**changed)
+    assert len(again) == (1 if change == "damage" else len(kept))
+
+
 def test_a_flow_that_does_not_converge_is_on_record(terrains, tmp_path, monkeypatch):
     monkeypatch.setattr(mass_consistent, "MOST_ITERATIONS", 2)
     solve(
@@ -103,6 +181,7 @@ def test_openfoam_is_given_a_terrain_and_a_folder_for_its_logs(terrains, tmp_pat
 
     monkeypatch.setattr("casestudies.wind.openfoam.solve", fake)
     kept = int((read_terrains(terrains).table["rejected"] == "").to_numpy().argmax())
+    name = read_terrains(terrains).names[kept]
     solve(
         terrains=terrains,
         solver="openfoam",
@@ -111,7 +190,7 @@ def test_openfoam_is_given_a_terrain_and_a_folder_for_its_logs(terrains, tmp_pat
         settings='{"iterations": 20}',
         number=kept,
     )
-    assert given == [((17, 17), 60.0, {"iterations": 20}, tmp_path / f"{kept}.logs")]
+    assert given == [((17, 17), 60.0, {"iterations": 20}, tmp_path / f"{kept}.logs" / name)]
     assert opened(tmp_path / f"{kept}.nc")["reason"].values.tolist() == ["speed-up of 3.1"]
 
 
@@ -124,6 +203,7 @@ def test_openfoam_is_given_a_terrain_and_a_folder_for_its_logs(terrains, tmp_pat
         ({"settings": '{"level": 8}'}, "did you mean 'levels'"),
         ({"solver": "linear", "settings": '{"levels": 8}'}, "has no settings"),
         ({"number": -1}, "--number is -1"),
+        ({"number": 0, "per_job": 0}, "--per-job is 0"),
         ({"heights": []}, "--heights"),
         ({"heights": [0.0]}, "--heights"),
         ({"threads": 0}, "--threads"),

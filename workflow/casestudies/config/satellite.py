@@ -1,6 +1,6 @@
 """The configuration of the satellite study."""
 
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -54,6 +54,8 @@ class Simulation(Section):
     """Pixels on each side of an image."""
     days: int = Field(250, ge=30, le=3660)
     """Length of the series, one sounding a day (d)."""
+    hours: tuple[Annotated[int, Field(ge=0, le=12)], Annotated[int, Field(ge=12, le=23)]] = (8, 16)
+    """First and last hour of a day (UTC) with an image; the sun is up from 8 to 16 all year."""
     noise: float = Field(0.05, ge=0, le=10)
     """Standard deviation of the noise of a pixel, of a range of about 1."""
     swath_gap: float = Field(0.3, ge=0, le=1)

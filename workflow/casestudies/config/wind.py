@@ -137,6 +137,10 @@ class Wind(Study):
     tile: Tile = Tile()
     mass_consistent: MassConsistent = MassConsistent()
     openfoam: OpenFoam = OpenFoam()
+    flows_per_job: int = Field(4, ge=1, le=1000)
+    """Terrains of a job of the RANS model. On a cluster, where each job waits in a queue, some 16
+    or more (minutes of work); on one machine no more than lets all cores end at about the same
+    time."""
     schemes: dict[str, Scheme] = Field(
         {
             "terrain": RandomKFold(folds=3, inner_folds=3),

@@ -1,6 +1,6 @@
 """Simulate hourly satellite images and a balloon a day: the data set that needs no download.
 
-A raw folder holds what an observer would have: ``images.zarr`` (four channels, hours 8 to 16 UTC)
+A raw folder holds what an observer would have: ``images.zarr`` (four channels, hourly, by day)
 and ``soundings/YYYYMMDD.csv`` (ozonesondes in the extended CSV of the World Ozone and Ultraviolet
 Radiation Data Centre, WOUDC, launched at 12 UTC). Beside them ``states.csv`` keeps the truth and
 ``parameters.json`` what each value rests on.
@@ -20,10 +20,11 @@ s₀…s₅ independent stationary Ornstein-Uhlenbeck processes of unit variance
 Each pixel gets Gaussian noise; a share of the frames has a gap between two swaths; the ground near
 the station is never observed. So few numbers rule the images and the label, in a curved way, and
 far more numbers (cloud, noise) are in the way. Reflectances are those after division by the
-illumination: the day's cycle is out, and the sun is above the horizon of the station at these hours
-on every day of the year. All lengths are fractions of the image and all fields are sums of kernels
-on lattices that do not depend on the pixels: the scene of one seed is the same at any size. Only
-the sensor's noise is drawn pixel by pixel.
+illumination: the day's cycle is out. At the hours of an image, by default 8 to 16 UTC, the sun is
+above the horizon of the station on every day of the year; images at other hours, which a test of
+scale may ask for, show what a sensor would see that needs no sun. All lengths are fractions of the
+image and all fields are sums of kernels on lattices that do not depend on the pixels: the scene of
+one seed is the same at any size. Only the sensor's noise is drawn pixel by pixel.
 
 The label is the ozone of the layer from 500 to 200 hPa in Dobson units: proportional to the mean of
 c over a footprint about the station that is as wide as a balloon drifts.
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 SCENARIOS = ("plume", "tracer", "null", "leak")
-HOURS = range(8, 17)
+HOURS = range(8, 17)  # of a day, at which the sun is up all year
 LAUNCH = 12
 LAYER = (500.0, 200.0)  # hPa, bottom and top
 BATCH_VALUES = 1 << 21  # of an image batch that is in memory at a time, at least one frame
@@ -442,9 +443,14 @@ class Frame:
 
 
 def _hours(
-    scene: Scene, start: np.datetime64, days: int, sensor: Sensor, rng: np.random.Generator
+    scene: Scene,
+    start: np.datetime64,
+    days: int,
+    between: tuple[int, int],
+    sensor: Sensor,
+    rng: np.random.Generator,
 ) -> Iterator[tuple[np.datetime64, Snapshot]]:
-    """Yield the daylight hours with all that their images depend on but the noise."""
+    """Yield the hours of images with all that their images depend on but the noise."""
     cloud = Walk(np.full((_LATTICE, _LATTICE), VALUES["cloud_lifetime"]), rng)
     drift = round(VALUES["cloud_drift"] * _LATTICE)
     for hour in range(24 * days):
@@ -453,7 +459,7 @@ def _hours(
         cloud.value = np.roll(cloud.value, drift, axis=1)
         # Drawn at every hour, so that no option shifts the numbers of another.
         missing, place = rng.random(2)
-        if hour % 24 not in HOURS:
+        if not between[0] <= hour % 24 <= between[1]:
             continue
         time = start + np.timedelta64(hour, "h")
         into_year = (time - time.astype("datetime64[Y]")) / np.timedelta64(1, "h")
@@ -463,7 +469,13 @@ def _hours(
 
 
 def frames(
-    scenario: str, start: np.datetime64, days: int, sensor: Sensor, device: str, seed: int
+    scenario: str,
+    start: np.datetime64,
+    days: int,
+    sensor: Sensor,
+    device: str,
+    seed: int,
+    between: tuple[int, int] = (HOURS[0], HOURS[-1]),
 ) -> Iterator[Frame]:
     """Yield the frames in the order of time; no more than a small batch is in memory.
 
@@ -486,7 +498,7 @@ def frames(
     generator = torch.Generator(where).manual_seed(devices.generator(seed, 4).initial_seed())
     view = _View(sensor, for_ground, where)
     size = max(1, BATCH_VALUES // (4 * sensor.pixels**2))
-    hours = _hours(scene, start, days, sensor, for_cloud)
+    hours = _hours(scene, start, days, between, sensor, for_cloud)
     while batch := list(islice(hours, size)):
         times, snapshots = zip(*batch, strict=True)
         now = {key: torch.from_numpy(np.stack([s[key] for s in snapshots])) for key in snapshots[0]}
@@ -699,6 +711,7 @@ def _check(
     scenario: str,
     pixels: int,
     days: int,
+    hours: tuple[int, int],
     start: str,
     sensor: Sensor,
     label_error: float,
@@ -716,6 +729,11 @@ def _check(
         ),
         (not 8 <= pixels <= 8192, f"--pixels is {pixels}; give 8 to 8192"),
         (days < 1, f"--days is {days}; give at least 1"),
+        (
+            not 0 <= hours[0] <= LAUNCH <= hours[1] < 24,
+            f"--hours is {hours}; give the first and the last hour of a day with an image, from 0 "
+            f"to 23, with that of the balloon, {LAUNCH}, among them",
+        ),
         (np.isnat(first), f"--start {start!r} is no date; write one like 2019-01-01"),
         (not 0 <= sensor.noise < np.inf, f"--noise is {sensor.noise}; give 0 or more"),
         (not 0 < sensor.cloud < 1, f"--cloud is {sensor.cloud}; give a share between 0 and 1"),
@@ -742,6 +760,7 @@ def simulate(
     scenario: str = "plume",
     pixels: int = 48,
     days: int = 250,
+    hours: tuple[int, int] = (HOURS[0], HOURS[-1]),
     start: str = "2019-01-01",
     noise: float = 0.05,
     cloud: float = 0.13,
@@ -764,7 +783,9 @@ def simulate(
         Per side of the image; coordinates are the pixels' centres in degrees north (falling) and
         east.
     days
-        Number of days, each with nine frames and one balloon.
+        Number of days, each with a frame an hour and one balloon.
+    hours
+        First and last hour of a day (UTC) with a frame.
     start
         First day, like 2019-01-01.
     noise
@@ -793,7 +814,7 @@ def simulate(
     """
     options = {key: value for key, value in locals().items() if key not in ("output", "threads")}
     sensor = Sensor(pixels, noise, cloud, swath_gap, gap_radius)
-    first = _check(scenario, pixels, days, start, sensor, label_error, seed)
+    first = _check(scenario, pixels, days, hours, start, sensor, label_error, seed)
 
     from casestudies.training import device as devices
 
@@ -807,10 +828,11 @@ def simulate(
     y, x = _coordinates(pixels)
     place = {"station_latitude": STATION[0], "station_longitude": STATION[1]}
     facts = {"source": "simulated", "scenario": scenario, **place}
-    total = days * len(HOURS)
+    total = days * (hours[1] - hours[0] + 1)
     times, states, labels = [], [], []
     with ImageWriter(output / "images.zarr", sensor.channels(), total, y, x, facts) as writer:
-        series = frames(scenario, first.astype("datetime64[h]"), days, sensor, device, seed)
+        start_hour = first.astype("datetime64[h]")
+        series = frames(scenario, start_hour, days, sensor, device, seed, hours)
         for frame in progress(series, "frames", total):
             writer.append(frame.time, frame.image)
             times.append(frame.time)
