@@ -23,7 +23,7 @@ def test_the_default_file_is_the_default():
     assert load(values) == Config()
 
 
-@pytest.mark.parametrize("name", ["published.yaml"])
+@pytest.mark.parametrize("name", ["published.yaml", "rans.yaml", "full.yaml"])
 def test_overlays_are_valid_by_schema_and_models(name):
     import jsonschema
     from snakemake.utils import update_config

@@ -36,6 +36,16 @@ def test_a_costly_flow_model_has_a_job_for_some_terrains(per_job, jobs, checkout
     assert planned["solve_wind_openfoam"] == jobs and "tile_wind" not in planned
 
 
+def test_the_whole_campaign_is_a_small_plan(checkout):
+    done = checkout.snakemake("-n", "--configfile", "config/full.yaml")
+    jobs = parse_jobs(done.stdout + done.stderr)
+    assert done.returncode == 0, done.stderr
+    assert jobs["solve_wind_openfoam"] == 38  # (600 + 4 × 40) terrains, 20 a job
+    # Downloads take seconds, and are made beforehand where compute nodes are offline.
+    fetched = sum(count for name, count in jobs.items() if name.startswith("fetch"))
+    assert sum(jobs.values()) - fetched < 300
+
+
 def test_parsing_needs_neither_pandas_nor_torch(checkout):
     program = (
         "import sys, casestudies.config, casestudies.datasets, casestudies.sources\n"
