@@ -11,15 +11,19 @@ fitted by least squares of its logarithm. The range given with it is that of the
 one of the measurements each, widened by the largest residual: it tells what the measurements do not
 settle, not what another machine or a busy one would take.
 
-``python -m casestudies.costs --logs logs`` prints what a run has used. A rule's ``benchmark:`` leaves ``logs/….tsv`` beside its log. Snakemake samples memory and processor
-time twice a second for the first half minute of a job, then twice a minute: a short peak late in a
-long job can be missed, and the last samples of processor time as well.
+``python -m casestudies.costs --logs logs`` prints what a run has used. A rule's ``benchmark:``
+leaves ``logs/….tsv`` beside its log. Snakemake samples memory and processor time twice a second for
+the first half minute of a job, then twice a minute: a short peak late in a long job can be missed,
+and the last samples of processor time as well.
 """
 
 import csv
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from casestudies.errors import InputError
 

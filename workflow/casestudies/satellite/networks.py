@@ -41,7 +41,7 @@ from casestudies.training.checkpoint import (
     restore_optimizer,
 )
 from casestudies.training.device import device as find_device
-from casestudies.training.device import generator, set_threads
+from casestudies.training.device import generator, precision, set_threads
 from casestudies.training.schedule import evaluation_steps, make_optimizer, set_rate
 
 log = logging.getLogger("casestudies")
@@ -169,7 +169,7 @@ class Autoencoder:
             for start in range(0, len(frames), size):
                 packed = images.packed(frames[start : start + size])
                 values, valid = decode(torch.from_numpy(packed.view(np.int16)).to(self.where))
-                with self._precision():
+                with precision(self.where):
                     latents = self.encoder(with_mask(values, seen(valid)))
                 found.append(latents[:, : self.settings["latent"]].float().cpu().numpy())
         return np.concatenate(found)
@@ -220,11 +220,6 @@ class Autoencoder:
         layout = torch.channels_last if self.where.type == "cuda" else torch.contiguous_format
         self.encoder.to(self.where, memory_format=layout)
         self.decoder.to(self.where, memory_format=layout)
-
-    def _precision(self) -> torch.autocast:
-        return torch.autocast(
-            self.where.type, torch.bfloat16, enabled=self.where.type == "cuda", cache_enabled=False
-        )
 
     def _batch(self, images: Images) -> int:
         pixels = images.shape[2] * images.shape[3]
@@ -309,7 +304,7 @@ class Autoencoder:
         mask = seen(valid)
         if rng is not None:
             mask = self._hide(mask, rng)
-        with self._precision():
+        with precision(self.where):
             output = self.encoder(with_mask(values, mask))
             return self._loss(output, wanted, counted, noise)
 

@@ -26,7 +26,7 @@ from casestudies.satellite.season import BESIDE
 from casestudies.satellite.standardise import Standardiser
 from casestudies.steps import progress
 from casestudies.training.checkpoint import Checkpoint, fingerprint
-from casestudies.training.device import set_threads
+from casestudies.training.device import precision, set_threads
 from casestudies.training.schedule import evaluation_steps, make_optimizer
 
 _PIXELS = 1 << 22  # of a batch's images together: bounds memory where frames are large
@@ -130,7 +130,7 @@ def train_path(
         packed = images.packed(samples.frames).view(np.int16)
         values, valid = decode(torch.from_numpy(packed).to(where))
         beside = torch.from_numpy(samples.beside.astype(np.float32)).to(where)
-        with torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"):
+        with precision(where):
             return network(with_mask(values, seen(valid)), beside).float()
 
     def predictions() -> np.ndarray:

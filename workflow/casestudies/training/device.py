@@ -1,4 +1,12 @@
-"""Where a network is trained, on how many threads, and from which random numbers."""
+"""Where a network is trained, how precisely, on how many threads, from which random numbers.
+
+Convolutional networks compute in bfloat16 on a GPU (:func:`precision`): it has the exponents of
+float32, so that gradients need no scaling. Weights, their optimiser, losses, Fourier transforms and
+the small stacked networks (casestudies.training.ensemble) stay in float32; of these, PyTorch rounds
+only the convolutions to TF32, and no matrix product. A GPU adds up in an order of its own, which
+is not always the same: its results are those of the CPU within tolerance (tests/gpu), not to the
+last digit.
+"""
 
 import platform
 
@@ -8,6 +16,8 @@ import torch
 from casestudies.errors import InputError, nearest
 
 DEVICES = ("auto", "cpu", "cuda")
+BFLOAT16 = ("cuda",)
+"""Kinds of device on which convolutional networks compute in bfloat16."""
 
 
 def device(name: str) -> torch.device:
@@ -38,6 +48,13 @@ def describe(where: torch.device) -> dict[str, str]:
     else:
         name = f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
     return {"device": where.type, "device_name": name, "torch": torch.__version__}
+
+
+def precision(where: torch.device) -> torch.autocast:
+    """Return the context in which a convolutional network computes: bfloat16 where it pays."""
+    return torch.autocast(
+        where.type, torch.bfloat16, enabled=where.type in BFLOAT16, cache_enabled=False
+    )
 
 
 def set_threads(threads: int) -> None:

@@ -30,6 +30,7 @@ from casestudies.training.checkpoint import (
     optimizer_tensors,
     restore_optimizer,
 )
+from casestudies.training.device import precision
 from casestudies.training.schedule import evaluation_steps, make_optimizer, set_rate
 from casestudies.wind import COMPONENTS
 from casestudies.wind.architectures import FNO, UNet
@@ -218,7 +219,7 @@ class Surrogate(nn.Module):
         seen = torch.cat([maps, rough, self.inside.expand(shape)], dim=1)
         if isinstance(self.core, UNet):
             seen = seen.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(seen.device.type, torch.bfloat16, enabled=seen.is_cuda):
+        with precision(seen.device):
             found = self.core(seen)
         return found.float() * self.scale
 
