@@ -1,10 +1,15 @@
 """Costs: what is read from benchmark files, and what is made of it."""
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from casestudies.config import Config
-from casestudies.costs import STUDIES, by_step, read_usage, step_of
+from casestudies.config import Config, load
+from casestudies.costs import STUDIES, _number, by_step, expect, read_usage, step_of
 from casestudies.errors import InputError
+from casestudies.laws import Law, read_laws
+from casestudies.scaling import Command, parts
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 ROW = "{}\t0:00:09\t{}\t1.0\t1.0\t1.0\t0.0\t0.1\t88.0\t{}\n"
@@ -54,3 +59,135 @@ def test_what_is_no_benchmark_file_is_named(tmp_path):
     (tmp_path / "other.tsv").write_text("a\tb\n1\t2\n")
     with pytest.raises(InputError, match=r"other\.tsv: not a benchmark file"):
         read_usage(tmp_path)
+
+
+def law(sizes, exponents, constant=2.0, factor=0.01):
+    return constant + factor * np.prod(np.asarray(sizes) ** np.asarray(exponents), axis=1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    exponents=st.tuples(st.floats(0.6, 2), st.floats(0.6, 2)),
+    constant=st.floats(0.5, 3),
+)
+def test_a_law_of_two_sizes_is_found_and_carried_on(exponents, constant):
+    sizes = np.array([[x, y] for x in (10, 40, 160) for y in (5, 50)], dtype=float)
+    found = Law.fit(["x", "y"], sizes, law(sizes, exponents, constant))
+    np.testing.assert_allclose(found.exponents, exponents, atol=0.05)
+    expected = found({"x": 1000, "y": 500})
+    truth = law([[1000, 500]], exponents, constant)[0]
+    assert expected.lower <= expected.value <= expected.upper
+    assert expected.value == pytest.approx(truth, rel=0.15)
+    assert found.beyond({"x": 320, "y": 100}) == pytest.approx(4)
+
+
+def test_repetitions_multiply_and_noise_widens_the_range():
+    rng = np.random.default_rng(0)
+    sizes = np.array([[n, y] for n in (1, 2) for y in (10, 30, 100, 300)], dtype=float)
+    exact = law(sizes, (1, 1.3), 0.1)
+    noisy = exact * np.exp(0.2 * rng.standard_normal(len(exact)))
+    given = {"flows": 20, "cells": 3000}
+    one, other = (Law.fit(["flows", "cells"], sizes, values) for values in (exact, noisy))
+    assert one.exponents[0] == other.exponents[0] == 1
+    truth = law([[20, 3000]], (1, 1.3), 0.1)[0]
+    assert one(given).value == pytest.approx(truth, rel=0.05)
+    assert other(given).lower < truth < other(given).upper
+    assert other(given).upper / other(given).lower > 1.3 * one(given).upper / one(given).lower
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(1)
+    sizes = np.array([[x] for x in (10, 20, 40, 80, 160, 320)], dtype=float)
+    exact, truth = law(sizes, (1.2,), 0.5), law([[3000]], (1.2,), 0.5)[0]
+    held = 0
+    for _ in range(100):
+        values = exact * np.exp(0.1 * rng.standard_normal(len(exact)))
+        found = Law.fit(["x"], sizes, values)({"x": 3000})
+        held += found.lower < truth < found.upper
+    assert 80 <= held <= 99
+
+
+def test_a_size_that_was_not_varied_says_nothing():
+    found = Law.fit(["x"], np.full((3, 1), 7.0), np.array([2.0, 2.0, 2.0]))
+    assert found.names == () and found({"x": 700}).value == pytest.approx(2)
+
+
+def test_numbers_have_two_digits():
+    shown = [_number(value) for value in (0.0004, 0.0123, 0.987, 9.96, 12.34, 98765)]
+    assert shown == ["< 0.01", "0.012", "0.99", "10", "12", "99000"]
+
+
+# What a command is made of ----------------------------------------------------------------------
+
+
+def command(text: str) -> Command:
+    return Command.parse(f"OMP_NUM_THREADS=1 python -m casestudies.{text} 2> logs/some.log")
+
+
+ENCODE = (
+    "satellite.encode --images results/satellite/simulated/images.zarr --prepared p {splits}"
+    ' --encoders pca autoencoder --settings \'{{"pca": {{}}, "autoencoder":'
+    ' {{"steps": 10, "batch": 32}}}}\' --features f'
+)
+
+
+def test_the_work_of_an_encoding_has_two_parts():
+    config = load({"satellite": {"simulation": {"pixels": 1000, "days": 30, "hours": [0, 23]}}})
+    every = command(ENCODE.format(splits=""))
+    folds = command(
+        ENCODE.format(splits="--splits results/satellite/simulated/splits/blocked.parquet")
+    )
+    assert every.step == "encode_satellite" and every.dataset(config) == "simulated"
+    found, threefold = dict(parts(every, config)), dict(parts(folds, config))
+    frames, values = 30 * 24, 4e6
+    assert found["encode_satellite/closed form"] == {"values": values, "frame passes": frames}
+    # Of such frames four make up the most that a step takes.
+    passes = 3 * 10 * 4 + frames
+    assert found["encode_satellite/networks"] == {"values": values, "frame passes": passes}
+    assert threefold["encode_satellite/networks"]["frame passes"] == 3 * passes
+
+
+def test_the_last_job_of_flows_may_have_fewer():
+    config = load({"wind": {"simulation": {"terrains": 50}, "datasets": ["simulated-rans"]}})
+    text = (
+        "wind.solve --solver openfoam --terrains results/wind/simulated-rans/terrains.nc"
+        " --number {} --per-job 20 --output results/wind/simulated-rans/flows/openfoam/0.nc"
+    )
+    sizes = [parts(command(text.format(number)), config)[0][1]["flows"] for number in (0, 1, 2)]
+    assert sizes == [20, 20, 10]
+
+
+def test_longer_training_is_more_work():
+    config = Config()
+    text = (
+        "glacier.train --prepared results/glacier/simulated/prepared.parquet --splits"
+        " results/glacier/simulated/splits/{}.parquet --model {}"
+        ' --settings \'{{"known_year_epochs": {}, "new_year_epochs": 5}}\''
+    )
+    work = {
+        (scheme, model, epochs): parts(command(text.format(scheme, model, epochs)), config)
+        for scheme in ("logo", "forward")
+        for model in ("paper_network", "paper_protocol")
+        for epochs in (10, 20)
+    }
+    sizes = {key: found[0][1]["row passes"] for key, found in work.items()}
+    assert sizes["logo", "paper_network", 20] == 2 * sizes["logo", "paper_network", 10]
+    assert sizes["forward", "paper_network", 20] == sizes["forward", "paper_network", 10]
+    assert sizes["logo", "paper_network", 10] == 4 * sizes["logo", "paper_protocol", 10]
+
+
+def test_the_size_of_a_data_set_of_ones_own_is_not_guessed(tmp_path):
+    config = load({"glacier": {"local": {"mine": {"path": str(tmp_path)}}}})
+    with pytest.raises(InputError, match=r"glacier\.local\.mine: the size"):
+        parts(command("glacier.plot --results results/glacier/mine"), config)
+
+
+def test_work_that_was_never_measured_is_named():
+    with pytest.raises(InputError, match="simulate_wind: never measured"):
+        expect([command("wind.simulate --terrains 10")], Config(), {})
+
+
+def test_a_table_that_is_none_is_named(tmp_path):
+    (tmp_path / "costs.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="not a table of measured costs"):
+        read_laws(tmp_path / "costs.csv")

@@ -2,14 +2,8 @@
 
 ``python -m casestudies.costs --configfile config/full.yaml`` plans the run and prints, for each
 step, jobs, core-hours, memory and disk. Expected values come from ``benchmarks/costs.csv``, where
-``benchmarks/measure_costs.py`` has put what steps took at several sizes (casestudies.scaling). Cost
-is taken as a constant (the start of a program) and a power of each size,
-
-    y = s + c · Πₖ xₖ^eₖ,   s ≥ 0,  0 ≤ eₖ ≤ 2.5,
-
-fitted by least squares of its logarithm. The range given with it is that of the fits that leave out
-one of the measurements each, widened by the largest residual: it tells what the measurements do not
-settle, not what another machine or a busy one would take.
+``benchmarks/measure_costs.py`` has put what steps took at several sizes (casestudies.scaling,
+casestudies.laws).
 
 ``python -m casestudies.costs --logs logs`` prints what a run has used. A rule's ``benchmark:``
 leaves ``logs/….tsv`` beside its log. Snakemake samples memory and processor time twice a second for
@@ -19,13 +13,19 @@ and the last samples of processor time as well.
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from casestudies.config import Config, load
 from casestudies.errors import InputError
+from casestudies.files import writing
+from casestudies.laws import MEASURED, Estimate, Law, read_laws
+from casestudies.scaling import Command, parts, rule_of
+from casestudies.steps import main
 
 STUDIES = ("glacier", "mwas", "satellite", "wind", "lecture")
 _SHARED = ("split", "score")  # rules that serve all studies and are not called after one
@@ -125,114 +125,309 @@ def _together(used: Iterable[Usage]) -> Usage:
     )
 
 
-# ----------------------------------------------------------------------------------- expectations
-
-MEASURED = ("cpu_seconds", "peak_mb", "written_mb")
-"""Quantities of a step, by the column of the table of measurements."""
-_STEEPEST = 2.5
+# ------------------------------------------------------------------------------------- the table
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """An expected value, and the range that the measurements leave."""
-
-    value: float
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True)
-class Law:
-    """How a quantity grows with sizes; see the module.
+class Row:
+    """What the jobs of a rule are expected to take.
 
     Parameters
     ----------
-    names
-        Of the sizes.
-    exponents
-        Of each of them.
-    measured
-        Smallest and largest value of each size that was measured.
-    measurements
-        Number of measurements.
+    hours
+        Processor time of all jobs (h).
+    longest
+        Of the job that takes longest (h).
+    memory
+        Most that a job has resident (GB).
+    disk
+        Written by all jobs (GB).
+    beyond
+        How many times the work of the largest job is that of the largest one measured; at least 1.
+    gpu
+        Whether the rule can use a GPU.
     """
 
-    names: tuple[str, ...]
-    constant: float
-    factor: float
-    exponents: tuple[float, ...]
-    measured: tuple[tuple[float, float], ...]
-    measurements: int
-    variants: tuple[tuple[float, ...], ...]
-    spread: float
+    rule: str
+    jobs: int
+    hours: Estimate
+    longest: Estimate
+    memory: Estimate
+    disk: Estimate
+    beyond: float
+    gpu: bool
 
-    @classmethod
-    def fit(cls, names: Sequence[str], sizes: np.ndarray, values: np.ndarray) -> "Law":
-        """Fit the law.
 
-        Parameters
-        ----------
-        sizes
-            (n, sizes), above 0.
-        values
-            (n,), above 0.
-        """
-        varied = [k for k in range(len(names)) if len(np.unique(sizes[:, k])) > 1]
-        logs = np.log(sizes[:, varied])
-        best = _least_squares(logs, values)
-        variants = [best]
-        if varied:
-            rows = range(len(values))
-            variants += [_least_squares(np.delete(logs, i, 0), np.delete(values, i)) for i in rows]
-        residuals = np.abs(np.log(values) - np.log(_evaluate(best, logs)))
-        return cls(
-            tuple(names[k] for k in varied),
-            best[0],
-            best[1],
-            tuple(best[2:]),
-            tuple((sizes[:, k].min(), sizes[:, k].max()) for k in varied),
-            len(values),
-            tuple(map(tuple, variants)),
-            float(residuals.max()),
+def plan(configfiles: Sequence[Path]) -> tuple[list[Command], Config]:
+    """Return the commands of all jobs of a run, done or not, and its configuration.
+
+    Raises
+    ------
+    InputError
+        If the workflow cannot be planned.
+    """
+    import yaml
+
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--printshellcmds"]
+    if configfiles:
+        command += ["--configfile", *map(str, configfiles)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"the workflow cannot be planned:\n{done.stdout}{done.stderr}".rstrip())
+    lines = [line for line in done.stdout.splitlines() if line.startswith("Shell command: ")]
+    values: dict[str, Any] = {}
+    for path in (Path("config/config.yaml"), *configfiles):
+        values = _merged(values, yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
+    return [Command.parse(line) for line in lines if not line.endswith(": None")], load(values)
+
+
+def _merged(values: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with others put over them, as Snakemake does: lists are replaced."""
+    merged = dict(values)
+    for key, value in other.items():
+        known = merged.get(key)
+        nested = isinstance(known, dict) and isinstance(value, Mapping)
+        merged[key] = _merged(known, value) if nested else value
+    return merged
+
+
+def expect(
+    commands: Sequence[Command], config: Config, laws: Mapping[str, Mapping[str, Law]]
+) -> list[Row]:
+    """Return a row for each rule, the dearest first.
+
+    Raises
+    ------
+    InputError
+        If a part of the work has never been measured.
+    """
+    jobs: dict[str, list[Row]] = {}
+    for command in commands:
+        found, beyond = {name: [] for name in MEASURED}, 1.0
+        for part, sizes in parts(command, config):
+            if part not in laws:
+                raise InputError(
+                    f"{part}: never measured; add a run to benchmarks/measure_costs.py that has "
+                    "it, and run that."
+                )
+            for name in MEASURED:
+                found[name].append(laws[part][name](sizes))
+            beyond = max(beyond, laws[part][MEASURED[0]].beyond(sizes))
+        hours = _scaled(_total(found["cpu_seconds"]), 1 / 3600)
+        memory = _scaled(max(found["peak_mb"], key=lambda one: one.value), 1e-3)
+        disk = _scaled(_total(found["written_mb"]), 1e-3)
+        rule, gpu = rule_of(command, config), "device" in command.options
+        jobs.setdefault(rule, []).append(Row(rule, 1, hours, hours, memory, disk, beyond, gpu))
+    rows = [
+        Row(
+            rule,
+            len(ones),
+            _total([one.hours for one in ones]),
+            max((one.longest for one in ones), key=lambda one: one.value),
+            max((one.memory for one in ones), key=lambda one: one.value),
+            _total([one.disk for one in ones]),
+            max(one.beyond for one in ones),
+            any(one.gpu for one in ones),
         )
-
-    def __call__(self, sizes: Mapping[str, float]) -> Estimate:
-        """Return the quantity expected at some sizes."""
-        logs = np.log([[max(sizes[name], 1e-9) for name in self.names]])
-        found = [float(_evaluate(one, logs)[0]) for one in self.variants]
-        widen = math.exp(self.spread)
-        return Estimate(found[0], min(found) / widen, max(found) * widen)
-
-
-def _evaluate(law: Sequence[float], logs: np.ndarray) -> np.ndarray:
-    constant, factor, *exponents = law
-    return constant + factor * np.exp(logs @ np.asarray(exponents, dtype=float))
-
-
-def _least_squares(logs: np.ndarray, values: np.ndarray) -> list[float]:
-    """Return constant, factor and exponents of the law that fits best, in logarithms."""
-    from scipy.optimize import least_squares
-
-    least, count = float(values.min()), logs.shape[1]
-    if not count:
-        return [float(np.exp(np.log(values).mean())), 0.0]
-    middle = logs.mean(axis=0)
-
-    def split(found: np.ndarray) -> list[float]:
-        factor = math.exp(found[1] - middle @ found[2:])
-        return [least * found[0], factor, *found[2:]]
-
-    def residuals(found: np.ndarray) -> np.ndarray:
-        return np.log(_evaluate(split(found), logs)) - np.log(values)
-
-    lowest = [0.0, math.log(least) - 20, *[0.0] * count]
-    highest = [1.0, math.log(float(values.max())) + 20, *[_STEEPEST] * count]
-    tries = [
-        least_squares(
-            residuals,
-            [share, float(np.log(values).mean()), *[exponent] * count],
-            bounds=(lowest, highest),
-        )
-        for share, exponent in ((0.1, 1.0), (0.9, 1.0), (0.5, 0.5))
+        for rule, ones in jobs.items()
     ]
-    return split(min(tries, key=lambda one: one.cost).x)
+    return sorted(rows, key=lambda row: (-row.hours.value, row.rule))
+
+
+def _total(found: Sequence[Estimate]) -> Estimate:
+    """Return the sum; the errors of one law are shared, so that the ends add up as well."""
+    return Estimate(
+        sum(one.value for one in found),
+        sum(one.lower for one in found),
+        sum(one.upper for one in found),
+    )
+
+
+def _scaled(one: Estimate, by: float) -> Estimate:
+    return Estimate(one.value * by, one.lower * by, one.upper * by)
+
+
+def _number(value: float) -> str:
+    """Return two significant digits without an exponent."""
+    if value < 0.01:
+        return "< 0.01"
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:.{max(0, 1 - math.floor(math.log10(rounded)))}f}"
+
+
+def _shown(one: Estimate) -> str:
+    value, lower, upper = map(_number, (one.value, one.lower, one.upper))
+    return value if lower == upper else f"{value} [{lower}, {upper}]"
+
+
+def as_markdown(rows: Sequence[Row], least: float = 0.05) -> str:
+    """Return the table; rules of less than ``least`` core-hours are one line together."""
+    lines = [
+        "| rule | jobs | core-hours | longest job, h | memory, GB | disk, GB | × measured "
+        "| GPU-hours |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    small = [row for row in rows if row.hours.value < least]
+    for row in rows:
+        if row.hours.value >= least:
+            lines.append(_line(f"`{row.rule}`", [row]))
+    if small:
+        lines.append(_line(f"{len(small)} other rules", small))
+    lines.append(_line("all", rows))
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, rows: Sequence[Row]) -> str:
+    cells = [
+        name,
+        str(sum(row.jobs for row in rows)),
+        _shown(_total([row.hours for row in rows])),
+        _shown(max((row.longest for row in rows), key=lambda one: one.value)),
+        _shown(max((row.memory for row in rows), key=lambda one: one.value)),
+        _shown(_total([row.disk for row in rows])),
+        _number(max(row.beyond for row in rows)),
+        "not measured" if any(row.gpu for row in rows) else "none",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def resources(rows: Sequence[Row], hours: float = 1.0, gigabytes: float = 2.0) -> list[str]:
+    """Return what to ask a scheduler for where a job is long or large: twice the expected."""
+    wanted = []
+    for row in sorted(rows, key=lambda row: row.rule):
+        if row.longest.value > hours:
+            wanted.append(f"{row.rule}:runtime={math.ceil(120 * row.longest.value / 60) * 60}")
+        if row.memory.value > gigabytes:
+            wanted.append(f"{row.rule}:mem_mb={math.ceil(2 * row.memory.value) * 1000}")
+    return wanted
+
+
+def _laws_as_markdown(laws: Mapping[str, Mapping[str, Law]], used: Collection[str]) -> str:
+    """Return the fitted laws of the parts that are used, those with a size that was varied."""
+    lines = [
+        "| work | measured | grows with | processor time ~ | memory ~ |",
+        "|---|---:|---|---|---|",
+    ]
+    for part in sorted(used):
+        law = laws[part]["cpu_seconds"]
+        if not law.names:
+            continue
+        ranges = (
+            f"{name} ({low:.3g} to {high:.3g})"
+            for name, (low, high) in zip(law.names, law.measured, strict=True)
+        )
+        powers = (_powers(laws[part][name]) for name in MEASURED[:2])
+        cells = [f"{part}", f"{law.measurements} ×", ", ".join(ranges), *powers]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _powers(law: Law) -> str:
+    exponents = zip(law.names, law.exponents, strict=True)
+    return " · ".join(f"{name}^{exponent:.2f}" for name, exponent in exponents)
+
+
+_PAGE = """# What a large run takes
+
+<!-- Written by `{command} --page {page}`; a test keeps it in step. -->
+
+[config/full.yaml](../config/full.yaml) is the whole campaign: a simulated year of hourly images of
+2000 × 2000 pixels and four channels (8760 images), 600 random fields and up to 160 tiles of real
+terrain against RANS by OpenFOAM, and all published data sets of all studies. `snakemake -n
+--configfile config/full.yaml` plans it in seconds: {jobs} jobs, of which {fetched} are downloads of
+single files. Flows are solved {per_job} a job (`wind: flows_per_job`); a killed job keeps those
+that it has solved.
+
+```sh
+{command}
+```
+
+prints what the jobs are expected to take. `--logs logs` prints what a run has taken.
+
+{table}
+Core-hours are processor time of jobs of one thread, with 90 % intervals in brackets: they tell what
+the measurements do not settle. Another processor, or a busy machine, takes another time. "×
+measured" says how far the largest job lies beyond the largest measurement; where it is large, trust
+the order of magnitude. Disk is what jobs write, the raw data and the prepared copy of them among
+it. GPU-hours were not measured: no GPU was at hand, and none are guessed here. Rules that say so
+can use a GPU, with `training: {{device: cuda, gpu: 1}}`.
+
+The runtime and memory that the rules ask of a scheduler are made for the default and the published
+data. For this run, ask for twice what is expected:
+
+```sh
+snakemake --workflow-profile profiles/slurm --configfile {configfile} --set-resources \
+    {resources}
+```
+
+## How it was measured
+
+`python benchmarks/measure_costs.py` runs the workflow on small data of several sizes, one job at a
+time, and writes processor time, memory and bytes of every step to
+[benchmarks/costs.csv](../benchmarks/costs.csv): {measurements} steps on {processors}. Processor
+time stands in for elapsed time, since the machine had other work to do. What is a plain repetition
+(folds times frames) is multiplied; how cost grows with a size is fitted as a constant and a power
+(`casestudies.laws`):
+
+{laws}"""
+
+
+def costs(
+    *,
+    configfile: list[Path] | None = None,
+    measurements: Path = Path("benchmarks/costs.csv"),
+    logs: Path | None = None,
+    page: Path | None = None,
+) -> None:
+    """Print what a run costs, rule by rule; call it in the checkout, as Snakemake is.
+
+    Parameters
+    ----------
+    configfile
+        Configuration files of the run, as for Snakemake.
+    measurements
+        What steps took at several sizes (CSV).
+    logs
+        Folder of logs: print what the jobs of each step have used instead.
+    page
+        Write the table with an account of it to this file (Markdown).
+    """
+    if logs is not None:
+        print(
+            "| step | jobs | core-hours | longest job, h | memory, GB |\n|---|---:|---:|---:|---:|"
+        )
+        for step, used in by_step(read_usage(logs)).items():
+            memory = "–" if used.max_rss is None else _number(used.max_rss / 1000)
+            hours = (_number(value / 3600) for value in (used.cpu_seconds, used.seconds))
+            print(f"| `{step}` | {used.jobs} |", " | ".join([*hours, memory]), "|")
+        return
+    laws = read_laws(measurements)
+    commands, config = plan(configfile or [])
+    rows = expect(commands, config, laws)
+    table = as_markdown(rows)
+    if page is None:
+        print(table, end="")
+        return
+    files = " ".join(map(str, configfile or []))
+    with measurements.open(newline="", encoding="utf-8") as stream:
+        measured = list(csv.DictReader(stream))
+    used = {part for command in commands for part, _ in parts(command, config)}
+    text = _PAGE.format(
+        command=f"python -m casestudies.costs --configfile {files}",
+        configfile=files,
+        page=page,
+        table=table,
+        jobs=len(commands),
+        fetched=sum(row.jobs for row in rows if row.rule == "fetch"),
+        per_job=config.wind.flows_per_job,
+        resources=" \\\n    ".join(resources(rows)),
+        measurements=len(measured),
+        processors="; ".join(sorted({row["processor"] for row in measured})),
+        laws=_laws_as_markdown(laws, used),
+    )
+    with writing(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(costs)

@@ -110,14 +110,14 @@ class Command:
         found = re.search(r"results/(\w+)/", self.text)
         return found[1] if found else None
 
-    @property
-    def dataset(self) -> str | None:
-        """The data set, from the paths of what it reads or writes."""
-        found = re.search(rf"results/{self.study}/([\w.-]+)/", self.text)
-        if found:
-            return found[1]
-        found = re.search(r"data/raw/simulated/", self.text)
-        return "simulated" if found else None
+    def dataset(self, config: Config) -> str | None:
+        """Return the data set, from the paths of what is read or written; None if it is none."""
+        section = getattr(config, self.study)
+        known = {*section.built_in, *section.local, *PUBLISHED.get(self.study, {})}
+        for name in re.findall(rf"results/{self.study}/([\w.-]+)", self.text):
+            if name in known:
+                return name
+        return "simulated" if "data/raw/simulated/" in self.text else None
 
     @property
     def scheme(self) -> str | None:
@@ -177,6 +177,25 @@ def parts(command: Command, config: Config) -> list[Part]:
         name = f"{step}/{command.value('experiment')}"
     find = {"glacier": _glacier, "mwas": _mwas, "satellite": _satellite, "wind": _wind}.get(study)
     return [(name, {})] if find is None else find(name, command, config)
+
+
+def rule_of(command: Command, config: Config) -> str:
+    """Return the rule that runs a step: its name, or one of several that run it."""
+    step, models = command.step, command.options.get("models")
+    jobs: Mapping[str, Any] = {}
+    match step:
+        case "fit_glacier":
+            jobs = config.glacier.fitting_jobs()
+        case "fit_wind":
+            jobs = config.wind.fitting_jobs()
+        case "fit_satellite":
+            jobs = config.satellite.fitting_jobs()
+        case "curve_satellite":
+            jobs = {job: (found, []) for job, found in config.satellite.curve_jobs().items()}
+    for job, (found, where) in jobs.items():
+        if found == models and (not where or {command.scheme, command.dataset(config)} & {*where}):
+            return f"{step}_{job}"
+    return step
 
 
 def _size(study: str, dataset: str, config: Config) -> Sizes:
@@ -241,7 +260,7 @@ def _fits(scheme: Any, size: Sizes) -> float:
 
 def _glacier(name: str, command: Command, config: Config) -> list[Part]:
     section = config.glacier
-    size = _size("glacier", command.dataset or "simulated", config)
+    size = _size("glacier", command.dataset(config), config)
     rows = size["rows"]
     scheme = section.schemes.get(command.scheme or "")
     match name:
@@ -269,9 +288,9 @@ def _glacier(name: str, command: Command, config: Config) -> list[Part]:
 
 def _mwas(name: str, command: Command, config: Config) -> list[Part]:
     section = config.mwas
-    if command.dataset in (None, "figures", "finding.txt"):
+    if name in ("compare_mwas", "summarise_mwas"):
         return [(name, {})]
-    size = _size("mwas", command.dataset, config)
+    size = _size("mwas", command.dataset(config), config)
     cells = size["samples"] * size["taxa"]
     scheme = section.schemes.get(command.scheme or "")
     match name:
@@ -293,12 +312,13 @@ def _satellite(name: str, command: Command, config: Config) -> list[Part]:
         return [(name, {"values": values, "frames": days * (last - first + 1)})]
     if name == "compare_satellite":
         return [(name, {})]
-    size = _size("satellite", command.dataset or "simulated", config)
+    dataset = command.dataset(config)
+    size = _size("satellite", dataset, config)
     values, frames, labels = size["values"], size["frames"], size["labels"]
     scheme = section.schemes.get(command.scheme or "")
     match name:
         case "prepare_satellite":
-            kind = "simulated" if command.dataset in SCENARIOS else "read"
+            kind = "simulated" if dataset in SCENARIOS else "read"
             return [(f"{name}/{kind}", {"values": values, "frames": frames})]
         case "encode_satellite":
             folds = outer_folds(scheme, size) if scheme else 1
@@ -358,9 +378,9 @@ def _wind(name: str, command: Command, config: Config) -> list[Part]:
     inner = area * (1 - 2 * tile.fringe) ** 2
     if name == "simulate_wind":
         return [(name, {"cells": float(command.value("terrains")) * area})]
-    if name in ("askervein_wind", "transect_wind", "validate_wind") or command.dataset is None:
+    if name in ("askervein_wind", "transect_wind", "validate_wind"):
         return [(name, {})]
-    dataset = command.dataset
+    dataset = command.dataset(config)
     tiles = {"massifs", "massifs-rans"}
     terrains = section.simulation.terrains + (4 * tile.per_massif if dataset in tiles else 0)
     if dataset in section.local:

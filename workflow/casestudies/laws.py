@@ -1,0 +1,204 @@
+"""How cost grows with the size of the work: fitted to what steps took at several sizes.
+
+Cost is taken as a constant (the start of a program) and a power of each size,
+
+    y = s + c · Πₖ xₖ^eₖ,   0 ≤ s ≤ min y,  0 ≤ eₖ ≤ 2.5,
+
+fitted by least squares of its logarithm. Intervals of what is expected come from the fits that
+leave out one of the measurements each (the jackknife; Efron and Stein 1981, Ann. Stat. 9, 586-596)
+and from the residuals, with Student's t: they tell what the measurements do not settle, not what
+another machine or a busy one would take.
+"""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import t as student
+
+from casestudies.errors import InputError
+
+MEASURED = ("cpu_seconds", "peak_mb", "written_mb")
+"""Quantities of a step, by the column of the table of measurements."""
+REPEATED = ("flows", "fits")
+"""Sizes that only say how often the same is done: their exponent is 1."""
+STEEPEST = 2.5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An expected value and its 90 % interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Law:
+    """How a quantity grows with sizes; see the module.
+
+    Parameters
+    ----------
+    names
+        Of the sizes that were varied.
+    measured
+        Smallest and largest value of each that was measured.
+    measurements
+        Number of measurements.
+    best
+        Constant, factor and exponents of the best fit, one for each of the names.
+    others
+        Those of the fits that leave out a measurement each.
+    spread
+        Standard deviation of the residuals, in logarithms.
+    freedom
+        Measurements less what was fitted to them; 1 at least.
+    """
+
+    names: tuple[str, ...]
+    measured: tuple[tuple[float, float], ...]
+    measurements: int
+    best: tuple[float, ...]
+    others: tuple[tuple[float, ...], ...]
+    spread: float
+    freedom: int
+
+    @property
+    def exponents(self) -> tuple[float, ...]:
+        """The exponents of the best fit, in the order of the names."""
+        return self.best[2:]
+
+    @classmethod
+    def fit(cls, names: Sequence[str], sizes: np.ndarray, values: np.ndarray) -> "Law":
+        """Fit the law.
+
+        Parameters
+        ----------
+        names
+            Of the sizes.
+        sizes
+            (n, sizes), above 0.
+        values
+            (n,), above 0.
+        """
+        varied = [k for k in range(len(names)) if len(np.unique(sizes[:, k])) > 1]
+        names = tuple(names[k] for k in varied)
+        logs, rows = np.log(sizes[:, varied]), range(len(values))
+        best = _least_squares(names, logs, values)
+        others = [
+            _least_squares(names, np.delete(logs, i, 0), np.delete(values, i), best)
+            for i in (rows if varied else [])
+        ]
+        residuals = np.log(values) - np.log(_evaluate(best, logs))
+        fitted = 2 + sum(name not in REPEATED for name in names) if varied else 1
+        freedom = max(1, len(values) - fitted)
+        spread = math.sqrt(float(residuals @ residuals) / freedom)
+        ranges = tuple((float(sizes[:, k].min()), float(sizes[:, k].max())) for k in varied)
+        return cls(names, ranges, len(values), best, tuple(others), spread, freedom)
+
+    def __call__(self, sizes: Mapping[str, float]) -> Estimate:
+        """Return the quantity expected at some sizes."""
+        logs = np.log([[max(sizes[name], 1e-9) for name in self.names]])
+        value = float(_evaluate(self.best, logs)[0])
+        others = np.log([float(_evaluate(one, logs)[0]) for one in self.others] or [value])
+        count = len(others)
+        variance = (count - 1) * others.var() + self.spread**2
+        widen = math.exp(float(student.ppf(0.95, self.freedom)) * math.sqrt(variance))
+        return Estimate(value, value / widen, value * widen)
+
+    def beyond(self, sizes: Mapping[str, float]) -> float:
+        """Return how many times larger than any that was measured the work of these sizes is."""
+        pairs = zip(self.names, self.measured, strict=True)
+        return math.prod(max(1.0, sizes[name] / high) for name, (_, high) in pairs)
+
+
+def _evaluate(law: Sequence[float], logs: np.ndarray) -> np.ndarray:
+    constant, factor, *exponents = law
+    return constant + factor * np.exp(logs @ np.asarray(exponents, dtype=float))
+
+
+def _least_squares(
+    names: Sequence[str],
+    logs: np.ndarray,
+    values: np.ndarray,
+    start: Sequence[float] | None = None,
+) -> tuple[float, ...]:
+    """Return constant, factor and exponents of the law that fits best, in logarithms.
+
+    Parameters
+    ----------
+    start
+        A law to start from; by default several are tried.
+    """
+    from scipy.optimize import least_squares
+
+    least, mean = float(values.min()), float(np.log(values).mean())
+    if not names:
+        return (math.exp(mean), 0.0)
+    middle = logs.mean(axis=0)
+    repeated = np.array([name in REPEATED for name in names])
+
+    def law(found: np.ndarray) -> tuple[float, ...]:
+        exponents = np.where(repeated, 1.0, np.append(found[2:], 0.0)[_places(repeated)])
+        return (least * found[0], math.exp(found[1] - middle @ exponents), *exponents.tolist())
+
+    def residuals(found: np.ndarray) -> np.ndarray:
+        return np.log(_evaluate(law(found), logs)) - np.log(values)
+
+    free = int((~repeated).sum())
+    if start is None:
+        tries = [[share, mean, *[power] * free] for share, power in ((0.1, 1.0), (0.9, 1.0))]
+    else:
+        powers = np.array(start[2:])
+        factor = math.log(max(start[1], 1e-300)) + middle @ powers
+        tries = [[start[0] / least, factor, *powers[~repeated]]]
+    low = np.array([0.0, mean - 30, *[0.0] * free])
+    high = np.array([1.0, mean + 30, *[STEEPEST] * free])
+    found = [
+        least_squares(residuals, np.clip(one, low + 1e-6, high - 1e-6), bounds=(low, high))
+        for one in tries
+    ]
+    return law(min(found, key=lambda one: one.cost).x)
+
+
+def _places(repeated: np.ndarray) -> np.ndarray:
+    """Return for each size its place among those with a free exponent, or that after the last."""
+    return np.where(repeated, (~repeated).sum(), np.cumsum(~repeated) - 1)
+
+
+def read_laws(path: Path) -> dict[str, dict[str, Law]]:
+    """Return the laws of each part of the work, by quantity.
+
+    Raises
+    ------
+    InputError
+        If the table of measurements is missing or damaged.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        measured: dict[str, list[tuple[dict[str, float], list[float]]]] = {}
+        for row in rows:
+            pairs = (pair.split(" = ") for pair in row["sizes"].split("; ") if pair)
+            sizes = {name: float(value) for name, value in pairs}
+            values = [max(float(row[name]), 1e-4) for name in MEASURED]
+            measured.setdefault(row["part"], []).append((sizes, values))
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a table of measured costs ({error}); `python "
+            "benchmarks/measure_costs.py` writes it."
+        ) from error
+    laws = {}
+    for part, found in measured.items():
+        names = list(found[0][0])
+        sizes = np.array([[one[name] for name in names] for one, _ in found])
+        values = np.array([values for _, values in found])
+        laws[part] = {
+            name: Law.fit(names, sizes.reshape(len(found), len(names)), column)
+            for name, column in zip(MEASURED, values.T, strict=True)
+        }
+    return laws
