@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casestudies.config import Config, load
-from casestudies.costs import STUDIES, _number, by_step, expect, read_usage, step_of
+from casestudies.costs import STUDIES, _number, as_markdown, by_step, expect, read_usage, step_of
 from casestudies.errors import InputError
 from casestudies.laws import Law, read_laws
 from casestudies.scaling import Command, parts
@@ -182,9 +182,11 @@ def test_the_size_of_a_data_set_of_ones_own_is_not_guessed(tmp_path):
         parts(command("glacier.plot --results results/glacier/mine"), config)
 
 
-def test_work_that_was_never_measured_is_named():
-    with pytest.raises(InputError, match="simulate_wind: never measured"):
-        expect([command("wind.simulate --terrains 10")], Config(), {})
+def test_work_that_was_never_measured_is_listed_without_numbers():
+    (row,) = expect([command("wind.simulate --terrains 10")] * 2, Config(), {})
+    assert (row.rule, row.jobs, row.hours) == ("simulate_wind", 2, None)
+    last = as_markdown([row]).splitlines()[-1]
+    assert last == "| `simulate_wind` | 2 |" + " not measured |" * 6
 
 
 def test_a_table_that_is_none_is_named(tmp_path):

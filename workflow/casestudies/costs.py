@@ -16,7 +16,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from casestudies.config import Config, load
 from casestudies.errors import InputError
 from casestudies.files import writing
 from casestudies.laws import MEASURED, Estimate, Law, read_laws
-from casestudies.scaling import Command, parts, rule_of
+from casestudies.scaling import Command, Part, parts, rule_of
 from casestudies.steps import main
 
 STUDIES = ("glacier", "mwas", "satellite", "wind", "lecture")
@@ -134,8 +134,10 @@ class Row:
 
     Parameters
     ----------
+    gpu
+        Whether the rule can use a GPU.
     hours
-        Processor time of all jobs (h).
+        Processor time of all jobs (h); None, as the rest, if a part of it was never measured.
     longest
         Of the job that takes longest (h).
     memory
@@ -144,18 +146,16 @@ class Row:
         Written by all jobs (GB).
     beyond
         How many times the work of the largest job is that of the largest one measured; at least 1.
-    gpu
-        Whether the rule can use a GPU.
     """
 
     rule: str
     jobs: int
-    hours: Estimate
-    longest: Estimate
-    memory: Estimate
-    disk: Estimate
-    beyond: float
     gpu: bool
+    hours: Estimate | None = None
+    longest: Estimate | None = None
+    memory: Estimate | None = None
+    disk: Estimate | None = None
+    beyond: float = 1.0
 
 
 def plan(configfiles: Sequence[Path]) -> tuple[list[Command], Config]:
@@ -194,44 +194,41 @@ def _merged(values: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 def expect(
     commands: Sequence[Command], config: Config, laws: Mapping[str, Mapping[str, Law]]
 ) -> list[Row]:
-    """Return a row for each rule, the dearest first.
-
-    Raises
-    ------
-    InputError
-        If a part of the work has never been measured.
-    """
+    """Return a row for each rule, the dearest first; those never measured come last."""
     jobs: dict[str, list[Row]] = {}
     for command in commands:
-        found, beyond = {name: [] for name in MEASURED}, 1.0
-        for part, sizes in parts(command, config):
-            if part not in laws:
-                raise InputError(
-                    f"{part}: never measured; add a run to benchmarks/measure_costs.py that has "
-                    "it, and run that."
-                )
-            for name in MEASURED:
-                found[name].append(laws[part][name](sizes))
-            beyond = max(beyond, laws[part][MEASURED[0]].beyond(sizes))
-        hours = _scaled(_total(found["cpu_seconds"]), 1 / 3600)
-        memory = _scaled(max(found["peak_mb"], key=lambda one: one.value), 1e-3)
-        disk = _scaled(_total(found["written_mb"]), 1e-3)
         rule, gpu = rule_of(command, config), "device" in command.options
-        jobs.setdefault(rule, []).append(Row(rule, 1, hours, hours, memory, disk, beyond, gpu))
-    rows = [
-        Row(
-            rule,
-            len(ones),
-            _total([one.hours for one in ones]),
-            max((one.longest for one in ones), key=lambda one: one.value),
-            max((one.memory for one in ones), key=lambda one: one.value),
-            _total([one.disk for one in ones]),
-            max(one.beyond for one in ones),
-            any(one.gpu for one in ones),
+        jobs.setdefault(rule, []).append(_job(rule, gpu, parts(command, config), laws))
+    rows = []
+    for rule, ones in jobs.items():
+        known = [one for one in ones if one.hours is not None]
+        if len(known) < len(ones):
+            rows.append(replace(ones[0], jobs=len(ones), hours=None))
+            continue
+        rows.append(
+            Row(
+                rule,
+                len(ones),
+                ones[0].gpu,
+                _total([one.hours for one in ones]),
+                max((one.longest for one in ones), key=lambda one: one.value),
+                max((one.memory for one in ones), key=lambda one: one.value),
+                _total([one.disk for one in ones]),
+                max(one.beyond for one in ones),
+            )
         )
-        for rule, ones in jobs.items()
-    ]
-    return sorted(rows, key=lambda row: (-row.hours.value, row.rule))
+    return sorted(rows, key=lambda row: (-row.hours.value if row.hours else 0.0, row.rule))
+
+
+def _job(rule: str, gpu: bool, work: Sequence[Part], laws: Mapping[str, Mapping[str, Law]]) -> Row:
+    if any(part not in laws for part, _ in work):
+        return Row(rule, 1, gpu)
+    found = {name: [laws[part][name](sizes) for part, sizes in work] for name in MEASURED}
+    hours = _scaled(_total(found["cpu_seconds"]), 1 / 3600)
+    memory = _scaled(max(found["peak_mb"], key=lambda one: one.value), 1e-3)
+    disk = _scaled(_total(found["written_mb"]), 1e-3)
+    beyond = max(laws[part]["cpu_seconds"].beyond(sizes) for part, sizes in work)
+    return Row(rule, 1, gpu, hours, hours, memory, disk, beyond)
 
 
 def _total(found: Sequence[Estimate]) -> Estimate:
@@ -267,13 +264,18 @@ def as_markdown(rows: Sequence[Row], least: float = 0.05) -> str:
         "| GPU-hours |",
         "|---|---:|---:|---:|---:|---:|---:|---|",
     ]
-    small = [row for row in rows if row.hours.value < least]
-    for row in rows:
-        if row.hours.value >= least:
-            lines.append(_line(f"`{row.rule}`", [row]))
+    known = [row for row in rows if row.hours is not None]
+    small = [row for row in known if row.hours.value < least]
+    lines += [_line(f"`{row.rule}`", [row]) for row in known if row not in small]
     if small:
         lines.append(_line(f"{len(small)} other rules", small))
-    lines.append(_line("all", rows))
+    if known:
+        lines.append(_line("all", known))
+    lines += [
+        f"| `{row.rule}` | {row.jobs} | {' | '.join(['not measured'] * 6)} |"
+        for row in rows
+        if row not in known
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -295,6 +297,8 @@ def resources(rows: Sequence[Row], hours: float = 1.0, gigabytes: float = 2.0) -
     """Return what to ask a scheduler for where a job is long or large: twice the expected."""
     wanted = []
     for row in sorted(rows, key=lambda row: row.rule):
+        if row.hours is None:
+            continue
         if row.longest.value > hours:
             wanted.append(f"{row.rule}:runtime={math.ceil(120 * row.longest.value / 60) * 60}")
         if row.memory.value > gigabytes:
@@ -348,9 +352,9 @@ prints what the jobs are expected to take. `--logs logs` prints what a run has t
 Core-hours are processor time of jobs of one thread, with 90 % intervals in brackets: they tell what
 the measurements do not settle. Another processor, or a busy machine, takes another time. "×
 measured" says how far the largest job lies beyond the largest measurement; where it is large, trust
-the order of magnitude. Disk is what jobs write, the raw data and the prepared copy of them among
-it. GPU-hours were not measured: no GPU was at hand, and none are guessed here. Rules that say so
-can use a GPU, with `training: {{device: cuda, gpu: 1}}`.
+the order of magnitude. Disk is what jobs write. GPU-hours were not measured: no GPU was at hand,
+and none are guessed here. Rules that say so can use a GPU, with `training: {{device: cuda, gpu:
+1}}`.
 
 The runtime and memory that the rules ask of a scheduler are made for the default and the published
 data. For this run, ask for twice what is expected:
@@ -411,7 +415,7 @@ def costs(
     files = " ".join(map(str, configfile or []))
     with measurements.open(newline="", encoding="utf-8") as stream:
         measured = list(csv.DictReader(stream))
-    used = {part for command in commands for part, _ in parts(command, config)}
+    used = {part for command in commands for part, _ in parts(command, config)} & laws.keys()
     text = _PAGE.format(
         command=f"python -m casestudies.costs --configfile {files}",
         configfile=files,

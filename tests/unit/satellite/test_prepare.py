@@ -341,6 +341,7 @@ def test_simulated_data(tmp_path: Path) -> None:
     states.to_csv(raw / "states.csv", index=False)
     layer = {"layer": {"bottom": 500.0, "top": 200.0, "units": "hPa"}}
     (raw / "parameters.json").write_text(json.dumps({"label": layer}))
+    (raw / "images.zarr/.snakemake_timestamp").touch()
     arguments = {"kind": "simulated", "raw": [raw], "images": out / "i.zarr"}
     prepare(**arguments, output=out / "p.parquet")
     table = read_table(out / "p.parquet")
@@ -354,6 +355,10 @@ def test_simulated_data(tmp_path: Path) -> None:
         Images(out / "i.zarr").packed(np.arange(6)),
         Images(raw / "images.zarr").packed(np.arange(6)),
     )
+    # Linked, so that a year of large images lies on the disk once; each folder has its own stamp.
+    chunks = [path.stat() for path in (out / "i.zarr/a").rglob("*") if path.is_file()]
+    assert min(chunk.st_nlink for chunk in chunks) == 2
+    assert not (out / "i.zarr/.snakemake_timestamp").exists()
     states.iloc[1:].to_csv(raw / "states.csv", index=False)
     with pytest.raises(InputError, match=r"states\.csv: its times are not those of images"):
         prepare(**arguments, output=out / "p.parquet")

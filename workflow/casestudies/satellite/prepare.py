@@ -44,6 +44,7 @@ means of ozone on the mountain.
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -180,16 +181,29 @@ def _withhold(frame: Frame, region: tuple[slice, slice] | None) -> Frame:
 
 
 def copy_images(source: Path, path: Path) -> None:
-    """Copy a store that is an image series already; it appears under its name once it is whole."""
+    """Copy a store that is an image series already; it appears under its name once it is whole.
+
+    Its files are linked where the disk allows: a year of large images is hundreds of gigabytes, and
+    neither store is ever changed, only replaced.
+    """
     part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copytree(source, part)
+        # The time stamp that Snakemake keeps in a folder is the folder's own.
+        own = shutil.ignore_patterns(".snakemake_timestamp")
+        shutil.copytree(source, part, ignore=own, copy_function=_link)
         shutil.rmtree(path, ignore_errors=True)
         part.replace(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copy2(source, target)
 
 
 # --------------------------------------------------------------------------------------- labels
