@@ -2,9 +2,10 @@
 
 Cost is taken as a constant (the start of a program) and a power of each size,
 
-    y = s + c · Πₖ xₖ^eₖ,   0 ≤ s ≤ min y,  0 ≤ eₖ ≤ 2.5,
+    y = s + c · Πₖ xₖ^eₖ,   0 ≤ s ≤ min y,  0 ≤ eₖ ≤ 2,
 
-fitted by least squares of its logarithm. Intervals of what is expected come from the fits that
+fitted by least squares of its logarithm. Where the measurements hardly tell, all but constant as
+they are, a weak pull takes the exponents to 1. Intervals of what is expected come from the fits that
 leave out one of the measurements each (the jackknife; Efron and Stein 1981, Ann. Stat. 9, 586-596)
 and from the residuals, with Student's t: they tell what the measurements do not settle, not what
 another machine or a busy one would take.
@@ -25,7 +26,9 @@ MEASURED = ("cpu_seconds", "peak_mb", "written_mb")
 """Quantities of a step, by the column of the table of measurements."""
 REPEATED = ("flows", "fits")
 """Sizes that only say how often the same is done: their exponent is 1."""
-STEEPEST = 2.5
+STEEPEST = 2.0
+_PULL = 0.1
+"""A residual for each exponent, times its distance from 1."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ def _least_squares(
         return (least * found[0], math.exp(found[1] - middle @ exponents), *exponents.tolist())
 
     def residuals(found: np.ndarray) -> np.ndarray:
-        return np.log(_evaluate(law(found), logs)) - np.log(values)
+        misfit = np.log(_evaluate(law(found), logs)) - np.log(values)
+        return np.append(misfit, _PULL * (found[2:] - 1))
 
     free = int((~repeated).sum())
     if start is None:
