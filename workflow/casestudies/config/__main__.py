@@ -79,7 +79,8 @@ _HEAD = """# Configuration
 
 `config.yaml` holds the defaults. Change a value there, or put what differs into a file of its own
 and name it with `--configfile` (dictionaries are merged, lists replaced); `published.yaml` is such
-a file. A mistake stops the run at once and names the key, what is wrong and the nearest valid one.
+a file, and so is `full.yaml`, a large campaign ([what it takes](../docs/scale.md)). A mistake stops
+the run at once and names the key, what is wrong and the nearest valid one.
 Editors that read `schema.json` complete and check keys as you type.
 
 This page, `config.yaml` and `schema.json` are written by `python -m casestudies.config --folder

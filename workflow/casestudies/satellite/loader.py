@@ -114,14 +114,16 @@ class Loader:
 
     def load(self, frames: np.ndarray) -> Pool:
         """Read frames into one pool on the device."""
-        raw = torch.empty((len(frames), *self.images.shape[1:]), dtype=torch.int16)
-        # In parts: the packed frames and a copy of them never coexist.
+        shape = (len(frames), *self.images.shape[1:])
+        raw = torch.empty(shape, dtype=torch.int16, device=self.where)
+        # In parts: the packed frames and a copy of them never coexist, nor does a GPU's pool, which
+        # may be larger than the machine's memory, pass through it as a whole.
         part = max(1, self._block)
         for start in range(0, len(frames), part):
-            packed = self.images.packed(frames[start : start + part])
-            raw[start : start + part] = torch.from_numpy(packed.view(np.int16))
-        if self.where.type == "cuda":
-            raw = raw.pin_memory().to(self.where, non_blocking=True)
+            packed = torch.from_numpy(self.images.packed(frames[start : start + part]).view("i2"))
+            if self.where.type == "cuda":
+                packed = packed.pin_memory()
+            raw[start : start + part].copy_(packed, non_blocking=True)
         return Pool(np.asarray(frames), raw)
 
     def plan(self, rng: np.random.Generator) -> list[np.ndarray]:
