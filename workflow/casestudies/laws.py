@@ -5,10 +5,10 @@ Cost is taken as a constant (the start of a program) and a power of each size,
     y = s + c · Πₖ xₖ^eₖ,   0 ≤ s ≤ min y,  0 ≤ eₖ ≤ 2,
 
 fitted by least squares of its logarithm. Where the measurements hardly tell, all but constant as
-they are, a weak pull takes the exponents to 1. Intervals of what is expected come from the fits that
-leave out one of the measurements each (the jackknife; Efron and Stein 1981, Ann. Stat. 9, 586-596)
-and from the residuals, with Student's t: they tell what the measurements do not settle, not what
-another machine or a busy one would take.
+they are, a weak pull takes the exponents to 1. Intervals of what is expected come from the fits
+that leave out one of the measurements each (the jackknife; Efron and Stein 1981, Ann. Stat. 9,
+586-596) and from the residuals, with Student's t: they tell what the measurements do not settle,
+not what another machine or a busy one would take.
 """
 
 import csv
