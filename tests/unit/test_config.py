@@ -34,6 +34,17 @@ def test_overlays_are_valid_by_schema_and_models(name):
     load(merged)
 
 
+def test_the_campaign_runs_the_published_data_as_published():
+    whole, published = (
+        yaml.safe_load((ROOT / "config" / name).read_text())
+        for name in ("full.yaml", "published.yaml")
+    )
+    assert whole["glacier"] == published["glacier"] and whole["mwas"] == published["mwas"]
+    assert set(published["satellite"]["datasets"]) < set(whole["satellite"]["datasets"])
+    for key in ("schemes", "label_curves"):
+        assert whole["satellite"][key] == published["satellite"][key]
+
+
 def local(**options) -> dict:
     """A satellite data set of one's own, with the name of a scheme."""
     own = {"path": ".", "options": options} if options else {"path": "."}
