@@ -55,6 +55,8 @@ InactiveLimit=0
 KillWait=1
 OverTimeLimit=0
 ReturnToService=2
+# A job of a lost node has failed; else SLURM itself would start it again, two minutes later.
+JobRequeue=0
 # The state of finished jobs is asked of squeue, for want of a database.
 MinJobAge=3600
 AccountingStorageType=accounting_storage/none
@@ -213,12 +215,11 @@ def _free_ports(count: int) -> list[int]:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the children of a process and theirs, the last born first."""
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    children = [int(word) for word in text.split()]
+    """Return the children of a process, whichever thread started them, and theirs."""
+    children = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            children += [int(word) for word in path.read_text().split()]
     return [*(one for child in children for one in descendants(child)), *children]
 
 

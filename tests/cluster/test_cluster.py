@@ -133,7 +133,9 @@ def train_disturbed(checkout: Checkout, disturb: Callable[[], None]) -> str:
             command, cwd=checkout.folder, env=checkout.environment, stdout=file, stderr=file
         )
     try:
-        wait_until(lambda: any(checkpoints.rglob("*.safetensors")) or process.poll() is not None)
+        wait_until(
+            lambda: any(checkpoints.rglob("[!.]*.safetensors")) or process.poll() is not None
+        )
         assert process.poll() is None, printed.read_text()
         disturb()
         assert process.wait(300) == 0, printed.read_text()
@@ -179,5 +181,5 @@ def test_a_run_survives_the_loss_of_a_node(cluster, rerun):
         wait_until(lambda: "down" in run("sinfo", "--noheader", "--format=%T"))
         cluster.start_node()
 
-    (ended,) = attempts(cluster, train_disturbed(rerun, lose))
-    assert ended["JobState"] == "COMPLETED"
+    first, second = attempts(cluster, train_disturbed(rerun, lose))
+    assert (first["JobState"], second["JobState"]) == ("NODE_FAIL", "COMPLETED")

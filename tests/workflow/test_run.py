@@ -227,7 +227,7 @@ def test_a_killed_fit_ends_with_the_same_predictions(rerun):
     )
     checkpoints = Path(f"{rerun.folder / target}.checkpoints")
     for _ in range(600):
-        if checkpoints.is_dir() and any(checkpoints.rglob("*.safetensors")):
+        if checkpoints.is_dir() and any(checkpoints.rglob("[!.]*.safetensors")):
             break
         assert process.poll() is None, "finished before it could be killed"
         time.sleep(0.1)
