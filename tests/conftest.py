@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from tests.checkout import ROOT as ROOT
 from tests.checkout import Checkout, copy_checkout
 
 # Tests run side by side on all cores, each on one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes tells of what runs beside it, not of the code.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 _PLACES = {"test_run.py": -1, "test_pages.py": 1}
 

@@ -1,15 +1,11 @@
-"""The real plan on small data: what a run leaves, what is run again, kills, permuted labels."""
+"""The real plan on small data: what a run leaves, what is run again, permuted labels."""
 
 import html
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -208,36 +204,6 @@ def test_editing_a_figure_redraws_and_no_more(rerun):
     path = rerun.folder / "workflow/casestudies/glacier/plot.py"
     path.write_text(path.read_text() + "\n\ndef unused():\n    pass\n")
     assert set(rerun.planned()) == {"all", "plot_glacier", "explore_glacier"}
-
-
-def test_a_killed_fit_ends_with_the_same_predictions(rerun):
-    target = f"{RESULTS}/predictions/loyo/deep_ensemble.parquet"
-    before = pd.read_parquet(rerun.folder / target)
-    (rerun.folder / target).unlink()
-    log = rerun.folder / "logs/glacier/simulated/train_loyo_deep_ensemble.log"
-    log.unlink()
-    command = [sys.executable, "-m", "snakemake", target, "--configfile", "small.yaml"]
-    process = subprocess.Popen(
-        command,
-        cwd=rerun.folder,
-        env=rerun.environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    checkpoints = Path(f"{rerun.folder / target}.checkpoints")
-    for _ in range(600):
-        if checkpoints.is_dir() and any(checkpoints.rglob("[!.]*.safetensors")):
-            break
-        assert process.poll() is None, "finished before it could be killed"
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (rerun.folder / target).exists()
-    rerun.run("--unlock")
-    rerun.run(target)
-    assert "resum" in log.read_text()
-    pd.testing.assert_frame_equal(before, pd.read_parquet(rerun.folder / target))
 
 
 def test_permuted_labels_give_chance_for_every_model(checkout):

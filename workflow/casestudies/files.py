@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,23 @@ def scratch(folder: Path, shape: tuple[int, ...], dtype: Any) -> Any:
         else:
             file.truncate(size)
     return np.memmap(path, dtype, "r+", shape=shape)
+
+
+def unwritable(paths: Iterable[str | Path]) -> WriteError | None:
+    """Return what is in the way of the first of ``paths`` that could not be written, if any is."""
+    known: dict[Path, bool] = {}
+    for path in map(Path, paths):
+        folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+        if folder not in known:
+            known[folder] = os.access(folder, os.W_OK | os.X_OK)
+        if not known[folder]:
+            number = errno.EROFS if _is_read_only(folder) else errno.EACCES
+            return WriteError(number, os.strerror(number), str(path))
+    return None
+
+
+def _is_read_only(folder: Path) -> bool:
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def write_json(value: Any, path: Path) -> None:

@@ -19,6 +19,7 @@ from casestudies.config.lecture import EXPERIMENTS
 from casestudies.config.satellite import ALL_IMAGES, SCENARIOS
 from casestudies.datasets import DATASETS
 from casestudies.errors import InputError
+from casestudies.files import unwritable
 from casestudies.headlines import headlines
 from casestudies.seeds import job_seed
 from casestudies.sources import sources
@@ -272,3 +273,11 @@ def report_environment():
     home = str(Path(casestudies.__file__).parent.parent)
     found = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(found)}
+
+
+# Else Snakemake, which deletes old outputs first, would end in a traceback.
+onstart:
+    if refused := unwritable(
+        path for job in workflow.dag.needrun_jobs() for path in job.output
+    ):
+        raise WorkflowError(str(refused))

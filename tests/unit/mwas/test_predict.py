@@ -197,8 +197,8 @@ def test_an_empty_sample_is_an_error() -> None:
     ("content", "message"),
     [
         ("not json", "not a JSON file"),
-        ("[1, 2]", "not a fitted model of the mwas study"),
-        ('{"weights": [1, 2]}', "not a fitted model of the mwas study"),
+        ("[1, 2]", "not a model of the mwas study"),
+        ('{"weights": [1, 2]}', "not a model of the mwas study"),
         ('{"study": "mwas", "format": 2}', "format is 2, and this version reads format 1"),
         ('{"study": "mwas", "format": 1}', "Field required"),
     ],

@@ -19,7 +19,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import ValidationError
 
 from casestudies.config.glacier import Candidate, EnsembleSettings, PaperSettings
 from casestudies.errors import InputError, nearest
@@ -32,6 +31,7 @@ from casestudies.training.ensemble import (
     Training,
     train_ensemble,
 )
+from casestudies.validation import read_settings
 
 NETWORKS = ("paper_network", "paper_protocol", "deep_ensemble")
 _KM_PER_DEGREE = 111.2
@@ -49,15 +49,7 @@ def parse_settings(model: str, text: str) -> PaperSettings | EnsembleSettings:
     if model not in NETWORKS:
         raise InputError(f"unknown network {model!r}; {nearest(model, NETWORKS)}")
     kind = EnsembleSettings if model == "deep_ensemble" else PaperSettings
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "settings"
-        raise InputError(
-            f"glacier.networks.{model}: {where}: {first['msg'].lower()}; "
-            f"{nearest(where, kind.model_fields)}"
-        ) from error
+    return read_settings(kind, text, f"glacier.networks.{model}")
 
 
 def claim(prepared: pd.DataFrame, folds: Sequence[Fold]) -> Literal["glacier", "year", "both"]:

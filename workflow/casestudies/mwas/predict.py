@@ -7,7 +7,6 @@ applied to any abundance table that the study reads:
         --samples mine.tsv --output probabilities.csv
 """
 
-import json
 import logging
 import re
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from casestudies.errors import InputError
 from casestudies.mwas.abundance import short_name
 from casestudies.mwas.readers import read_abundances
 from casestudies.steps import main
 from casestudies.tables import write_table
+from casestudies.validation import read_saved
 
 log = logging.getLogger("casestudies")
 
@@ -137,27 +137,8 @@ def read_model(path: Path) -> FittedModel:
     InputError
         If the file is missing, not JSON, not a model of this study, of a later format or damaged.
     """
-    path = Path(path)
     remedy = "give the model.json that the study writes, results/mwas/<data set>/model.json."
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; {remedy}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # UnicodeDecodeError is one too
-        raise InputError(f"{path}: not a JSON file ({error}); {remedy}") from error
-    if not isinstance(content, dict) or content.get("study") != "mwas":
-        raise InputError(f"{path}: not a fitted model of the mwas study; {remedy}")
-    if content.get("format") != 1:
-        raise InputError(
-            f"{path}: format is {content.get('format')!r}, and this version reads format 1; make "
-            "the model again, or use the version of casestudies that wrote it."
-        )
-    try:
-        return FittedModel.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"{path}: {field}: {first['msg']}; {remedy}") from error
+    return read_saved(Path(path), FittedModel, "mwas", remedy)
 
 
 @dataclass(frozen=True)

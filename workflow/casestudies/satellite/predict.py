@@ -16,10 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from casestudies.errors import InputError
-from casestudies.files import digest, write_netcdf
+from casestudies.files import write_netcdf
 from casestudies.satellite.heads import Regression, scaled
 from casestudies.satellite.images import Channel, Images, ImageWriter
 from casestudies.satellite.registry import Encoder
@@ -27,6 +26,7 @@ from casestudies.satellite.save import ENCODER, LABELS, MODEL, SavedModel, missi
 from casestudies.satellite.season import BESIDE, calendar
 from casestudies.steps import main, progress
 from casestudies.tables import write_table
+from casestudies.validation import check_part, read_saved
 
 log = logging.getLogger("casestudies")
 
@@ -47,36 +47,13 @@ def read_model(folder: Path) -> tuple[SavedModel, Encoder, dict[str, np.ndarray]
     folder = Path(folder)
     path = folder / MODEL
     remedy = "give the folder that the study writes, results/satellite/<data set>/model."
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; {remedy}")
+    model = read_saved(path, SavedModel, "satellite", remedy)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not a JSON file ({error}); {remedy}") from error
-    if not isinstance(content, dict) or content.get("study") != "satellite":
-        raise InputError(f"{path}: not a model of the satellite study; {remedy}")
-    if content.get("format") != 1:
-        raise InputError(
-            f"{path}: format is {content.get('format')!r}, and this version reads format 1; make "
-            "the model again, or use the version of casestudies that wrote it."
-        )
-    try:
-        model = SavedModel.model_validate(content)
         model.make_setting()
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"{path}: {where}: {first['msg']}; {remedy}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     for name in (ENCODER, LABELS):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder / name}: no such file; {remedy}")
-        if digest(folder / name) != model.sha256.get(name):
-            raise InputError(
-                f"{folder / name}: is not the file that {MODEL} belongs to, or is damaged; copy "
-                "the whole folder again."
-            )
+        check_part(folder / name, model.sha256.get(name), MODEL, remedy)
     return model, _load_encoder(folder / ENCODER), load_file(folder / LABELS)
 
 

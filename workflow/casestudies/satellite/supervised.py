@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from torch import nn
 from torch.nn import functional
 
-from casestudies.errors import InputError, nearest
 from casestudies.evaluation.splits import Fold
 from casestudies.satellite.architectures import ConvolutionalEncoder, Geometry
 from casestudies.satellite.images import Images
@@ -29,6 +28,7 @@ from casestudies.training.checkpoint import Checkpoint, fingerprint
 from casestudies.training.device import initial_weights, precision
 from casestudies.training.parallel import side_by_side
 from casestudies.training.schedule import evaluation_steps, make_optimizer
+from casestudies.validation import read_settings
 
 _PIXELS = 1 << 22  # of a batch's images together: bounds memory where frames are large
 _EVALUATIONS = 5
@@ -61,15 +61,7 @@ def parse_settings(text: str) -> CnnSettings:
     InputError
         If a key is unknown or a value out of range.
     """
-    try:
-        return CnnSettings.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "settings"
-        raise InputError(
-            f"satellite.cnn: {where}: {first['msg'].lower()}; "
-            f"{nearest(where, CnnSettings.model_fields)}"
-        ) from error
+    return read_settings(CnnSettings, text, "satellite.cnn")
 
 
 class Regressor(nn.Module):

@@ -39,14 +39,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 from scipy.fft import dst
 from scipy.linalg import eigh
 from scipy.optimize import brentq
 from scipy.sparse import csr_array
 
 from casestudies.config.wind import MassConsistent
-from casestudies.errors import InputError, nearest
+from casestudies.validation import read_settings
 from casestudies.wind.flow import Flow, at_heights, log_profile
 
 if TYPE_CHECKING:
@@ -72,15 +71,7 @@ def parse_settings(settings: Mapping[str, Any]) -> MassConsistent:
     InputError
         If a key is unknown or a value out of range.
     """
-    try:
-        return MassConsistent.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        hint = nearest(where, MassConsistent.model_fields)
-        raise InputError(
-            f"wind.mass_consistent: {where}: {first['msg'].lower()}; {hint}"
-        ) from error
+    return read_settings(MassConsistent, settings, "wind.mass_consistent")
 
 
 def levels(settings: MassConsistent) -> np.ndarray:

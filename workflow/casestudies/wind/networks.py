@@ -18,7 +18,6 @@ from typing import Self
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import nn
 
 from casestudies.config.wind import Training
@@ -32,6 +31,7 @@ from casestudies.training.checkpoint import (
 )
 from casestudies.training.device import initial_weights, precision
 from casestudies.training.schedule import evaluation_steps, make_optimizer, set_rate
+from casestudies.validation import read_settings
 from casestudies.wind import COMPONENTS
 from casestudies.wind.architectures import FNO, UNet
 from casestudies.wind.features import HEIGHT, cell_heights, edge_mean
@@ -68,15 +68,7 @@ def parse_settings(text: str) -> Training:
     InputError
         If a key is unknown or a value out of range.
     """
-    try:
-        return Training.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "settings"
-        raise InputError(
-            f"wind: settings of the network: {where}: {first['msg'].lower()}; "
-            f"{nearest(where, Training.model_fields)}"
-        ) from error
+    return read_settings(Training, text, "wind: settings of the network")
 
 
 def check_name(name: str) -> None:

@@ -32,11 +32,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from casestudies.config.wind import OpenFoam
-from casestudies.errors import InputError, nearest
+from casestudies.errors import InputError
 from casestudies.files import WriteError, named
+from casestudies.validation import read_settings
 from casestudies.wind import REFERENCE_HEIGHT
 from casestudies.wind.flow import VON_KARMAN, Flow, at_heights, log_profile
 
@@ -69,13 +69,7 @@ def parse_settings(settings: Mapping[str, Any]) -> OpenFoam:
     InputError
         If a key is unknown or a value out of range.
     """
-    try:
-        return OpenFoam.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        hint = nearest(where, OpenFoam.model_fields)
-        raise InputError(f"wind.openfoam: {where}: {first['msg'].lower()}; {hint}") from error
+    return read_settings(OpenFoam, settings, "wind.openfoam")
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from casestudies.config.wind import Training
 from casestudies.errors import InputError
@@ -24,6 +24,7 @@ from casestudies.tables import read_metadata, read_table
 from casestudies.training.checkpoint import remove_checkpoints
 from casestudies.training.device import device as find_device
 from casestudies.training.parallel import side_by_side
+from casestudies.validation import check_part, read_saved
 from casestudies.wind.flow import Flow
 from casestudies.wind.flows import (
     Grid,
@@ -313,35 +314,11 @@ def read_surrogate(folder: Path, device: str = "cpu") -> FittedSurrogate:
     folder = Path(folder)
     path = folder / MODEL
     remedy = "give the folder that the study writes, results/wind/<data set>/model."
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; {remedy}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not a JSON file ({error}); {remedy}") from error
-    if not isinstance(content, dict) or content.get("study") != "wind":
-        raise InputError(f"{path}: not a model of the wind study; {remedy}")
-    if content.get("format") != 1:
-        raise InputError(
-            f"{path}: format is {content.get('format')!r}, and this version reads format 1; make "
-            "the model again, or use the version of casestudies that wrote it."
-        )
-    try:
-        about = SavedModel.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"{path}: {where}: {first['msg']}; {remedy}") from error
+    about = read_saved(path, SavedModel, "wind", remedy)
     if about.network not in NAMES:
         raise InputError(f"{path}: network {about.network!r} is unknown; {remedy}")
     weights = folder / NETWORKS
-    if not weights.is_file():
-        raise InputError(f"{weights}: no such file; {remedy}")
-    if digest(weights) != about.sha256:
-        raise InputError(
-            f"{weights}: is not the file that {MODEL} belongs to, or is damaged; copy the whole "
-            "folder again."
-        )
+    check_part(weights, about.sha256, MODEL, remedy)
     tensors = load_file(weights)
     where, grid, networks = find_device(device), about.make_grid(), []
     for number in range(about.networks):
