@@ -140,6 +140,7 @@ _FITS = [
     "results/satellite/simulated/curves/pca.parquet",
     "results/satellite/simulated/overfitting.parquet",
 ]
+_SAVED = "results/satellite/simulated/model/model.json"
 _NETWORKS = [
     "results/satellite/simulated/encoders/blocked/autoencoder.safetensors",
     "results/satellite/simulated/encoders/all_images/autoencoder.safetensors",
@@ -167,12 +168,12 @@ RUNS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "closed-96": (["satellite"], _satellite(96, 120, _NOON, _CLOSED, 0)),
     "closed-192": (_FITS, _satellite(192, 60, _DAY, _CLOSED, 0)),
     "closed-500": (_FITS, _satellite(500, 80, _NOON, _CLOSED, 0, 4)),
-    "closed-2000": (["satellite"], _satellite(2000, 30, _NOON, _CLOSED, 0, 1)),
+    "closed-2000": ([*_FITS[1:], _SAVED], _satellite(2000, 30, _NOON, _CLOSED, 0, 1)),
     "trained-32": (_NETWORKS, _satellite(32, 60, _DAY, _TRAINED, 100)),
     "trained-48": (_NETWORKS, _satellite(48, 120, _NOON, _TRAINED, 40)),
     "trained-96": (_NETWORKS, _satellite(96, 60, _DAY, _TRAINED, 40)),
     "trained-250": (_NETWORKS, _satellite(250, 40, _NOON, _TRAINED, 20, 8)),
-    "trained-2000": (_NETWORKS, _satellite(2000, 30, _NOON, _TRAINED, 6, 1)),
+    "trained-2000": (_NETWORKS[:2], _satellite(2000, 30, _NOON, _TRAINED, 6, 1)),
     "rans-16": (_FLOWS, _wind("simulated-rans", 6, 16, 10, 2)),
     "rans-24": (_FLOWS, _wind("simulated-rans", 8, 24, 20, 2)),
     "rans-32": (_FLOWS, _wind("simulated-rans", 7, 32, 14, 2)),
@@ -225,9 +226,11 @@ def shim(arguments: list[str]) -> int:
         "peak_mb": used.ru_maxrss / 1024,
         "written_mb": sum(_written(began)) / 1e6,
     }
-    with Path(os.environ["CASESTUDIES_RECORD"]).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(record) + "\n")
-    return os.waitstatus_to_exitcode(status)
+    code = os.waitstatus_to_exitcode(status)
+    if code == 0:
+        with Path(os.environ["CASESTUDIES_RECORD"]).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+    return code
 
 
 def _written(since: float) -> Iterator[int]:
@@ -242,11 +245,6 @@ def _written(since: float) -> Iterator[int]:
 
 def measure(name: str) -> list[dict[str, Any]]:
     """Make one run and return its rows."""
-    from snakemake.utils import update_config
-
-    from casestudies.config import load
-    from casestudies.scaling import Command, parts
-
     targets, overlay = RUNS[name]
     with tempfile.TemporaryDirectory(prefix="costs-") as temporary:
         folder = Path(temporary)
@@ -275,12 +273,21 @@ def measure(name: str) -> list[dict[str, Any]]:
         command = [sys.executable, "-m", "snakemake", *targets, "--cores", "1"]
         command += ["--configfile", "run.yaml", "--quiet", "rules", "progress"]
         subprocess.run(command, cwd=folder, env=environment, check=True, stdout=sys.stderr)
-        lines = record.read_text(encoding="utf-8").splitlines()
+        return rows_of(name, record)
+
+
+def rows_of(name: str, record: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run from what its steps have put on record."""
+    from snakemake.utils import update_config
+
+    from casestudies.config import load
+    from casestudies.scaling import Command, parts
+
     values = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    update_config(values, overlay)
+    update_config(values, RUNS[name][1])
     config = load(values, ROOT)
     rows = []
-    for found in map(json.loads, lines):
+    for found in map(json.loads, record.read_text(encoding="utf-8").splitlines()):
         _, module, *arguments = found["arguments"]
         work = parts(Command.of(module.removeprefix("casestudies."), arguments), config)
         if len(work) != 1:

@@ -114,6 +114,18 @@ def test_what_hardly_grows_is_carried_on_in_proportion():
     assert 1.9 < found.value < 5 and found.upper < 100
 
 
+def test_memory_does_not_grow_with_what_is_done_one_by_one(tmp_path):
+    rows = ["part,sizes,cpu_seconds,peak_mb,written_mb"]
+    for values, frames in ((10, 500), (100, 50), (1000, 30), (1000, 90)):
+        sizes = f"values = {values}; frames = {frames}"
+        rows.append(f"p,{sizes},{0.01 * values * frames},{200 + 0.5 * values},1")
+    (tmp_path / "costs.csv").write_text("\n".join(rows))
+    laws = read_laws(tmp_path / "costs.csv")["p"]
+    expected = {name: one({"values": 2000, "frames": 9000}).value for name, one in laws.items()}
+    assert expected["peak_mb"] == pytest.approx(1200, rel=0.1)
+    assert expected["cpu_seconds"] == pytest.approx(180_000, rel=0.2)
+
+
 def test_a_size_that_was_not_varied_says_nothing():
     found = Law.fit(["x"], np.full((3, 1), 7.0), np.array([2.0, 2.0, 2.0]))
     assert found.names == () and found({"x": 700}).value == pytest.approx(2)
@@ -147,7 +159,7 @@ def test_the_work_of_an_encoding_has_two_parts():
     assert every.step == "encode_satellite" and every.dataset(config) == "simulated"
     found, threefold = dict(parts(every, config)), dict(parts(folds, config))
     frames, values = 30 * 24, 4e6
-    assert found["encode_satellite/closed form"] == {"values": values, "frame passes": frames}
+    assert found["encode_satellite/closed form"] == {"values": values, "frame passes": 5 * frames}
     # Of such frames four make up the most that a step takes.
     passes = 3 * 10 * 4 + frames
     assert found["encode_satellite/networks"] == {"values": values, "frame passes": passes}

@@ -5,10 +5,12 @@ Cost is taken as a constant (the start of a program) and a power of each size,
     y = s + c · Πₖ xₖ^eₖ,   0 ≤ s ≤ min y,  0 ≤ eₖ ≤ 2,
 
 fitted by least squares of its logarithm. Where the measurements hardly tell, all but constant as
-they are, a weak pull takes the exponents to 1. Intervals of what is expected come from the fits
-that leave out one of the measurements each (the jackknife; Efron and Stein 1981, Ann. Stat. 9,
-586-596) and from the residuals, with Student's t: they tell what the measurements do not settle,
-not what another machine or a busy one would take.
+they are, a weak pull takes the exponents of time and disk to 1 and those of memory to 0. Memory is
+fitted to the sizes of what is held at a time alone, not to how often that is done (RELEASED).
+Intervals of what is expected come from the fits that leave out one of the measurements each (the
+jackknife; Efron and Stein 1981, Ann. Stat. 9, 586-596) and from the residuals, with Student's t:
+they tell what the measurements do not settle, not what another machine or a busy one would take.
+Where there are no more measurements than parameters, a factor of ten either way stands for them.
 """
 
 import csv
@@ -22,13 +24,16 @@ from scipy.stats import t as student
 
 from casestudies.errors import InputError
 
-MEASURED = ("cpu_seconds", "peak_mb", "written_mb")
-"""Quantities of a step, by the column of the table of measurements."""
+MEASURED = {"cpu_seconds": 1.0, "peak_mb": 0.0, "written_mb": 1.0}
+"""Quantities of a step, by the column of the table of measurements, and the exponent that is taken
+for them where the measurements do not tell."""
 REPEATED = ("flows", "fits")
 """Sizes that only say how often the same is done: their exponent is 1."""
+RELEASED = (*REPEATED, "frames", "frame passes", "label pairs")
+"""Sizes that memory does not grow with: what is done so often is let go before the next."""
 STEEPEST = 2.0
 _PULL = 0.1
-"""A residual for each exponent, times its distance from 1."""
+"""A residual for each exponent, times its distance from the usual one."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Law:
     spread
         Standard deviation of the residuals, in logarithms.
     freedom
-        Measurements less what was fitted to them; 1 at least.
+        Measurements less what was fitted to them; 0 at least.
     """
 
     names: tuple[str, ...]
@@ -76,7 +81,9 @@ class Law:
         return self.best[2:]
 
     @classmethod
-    def fit(cls, names: Sequence[str], sizes: np.ndarray, values: np.ndarray) -> "Law":
+    def fit(
+        cls, names: Sequence[str], sizes: np.ndarray, values: np.ndarray, usual: float = 1.0
+    ) -> "Law":
         """Fit the law.
 
         Parameters
@@ -87,19 +94,21 @@ class Law:
             (n, sizes), above 0.
         values
             (n,), above 0.
+        usual
+            Exponent where the measurements do not tell.
         """
         varied = [k for k in range(len(names)) if len(np.unique(sizes[:, k])) > 1]
         names = tuple(names[k] for k in varied)
         logs, rows = np.log(sizes[:, varied]), range(len(values))
-        best = _least_squares(names, logs, values)
+        best = _least_squares(names, logs, values, usual)
         others = [
-            _least_squares(names, np.delete(logs, i, 0), np.delete(values, i), best)
+            _least_squares(names, np.delete(logs, i, 0), np.delete(values, i), usual, best)
             for i in (rows if varied else [])
         ]
         residuals = np.log(values) - np.log(_evaluate(best, logs))
         fitted = 2 + sum(name not in REPEATED for name in names) if varied else 1
-        freedom = max(1, len(values) - fitted)
-        spread = math.sqrt(float(residuals @ residuals) / freedom)
+        freedom = max(0, len(values) - fitted)
+        spread = math.sqrt(float(residuals @ residuals) / max(1, freedom))
         ranges = tuple((float(sizes[:, k].min()), float(sizes[:, k].max())) for k in varied)
         return cls(names, ranges, len(values), best, tuple(others), spread, freedom)
 
@@ -107,10 +116,12 @@ class Law:
         """Return the quantity expected at some sizes."""
         logs = np.log([[max(sizes[name], 1e-9) for name in self.names]])
         value = float(_evaluate(self.best, logs)[0])
+        if self.names and not self.freedom:
+            return Estimate(value, value / 10, value * 10)
         others = np.log([float(_evaluate(one, logs)[0]) for one in self.others] or [value])
         count = len(others)
         variance = (count - 1) * others.var() + self.spread**2
-        widen = math.exp(float(student.ppf(0.95, self.freedom)) * math.sqrt(variance))
+        widen = math.exp(float(student.ppf(0.95, max(1, self.freedom))) * math.sqrt(variance))
         return Estimate(value, value / widen, value * widen)
 
     def beyond(self, sizes: Mapping[str, float]) -> float:
@@ -128,6 +139,7 @@ def _least_squares(
     names: Sequence[str],
     logs: np.ndarray,
     values: np.ndarray,
+    usual: float,
     start: Sequence[float] | None = None,
 ) -> tuple[float, ...]:
     """Return constant, factor and exponents of the law that fits best, in logarithms.
@@ -151,11 +163,11 @@ def _least_squares(
 
     def residuals(found: np.ndarray) -> np.ndarray:
         misfit = np.log(_evaluate(law(found), logs)) - np.log(values)
-        return np.append(misfit, _PULL * (found[2:] - 1))
+        return np.append(misfit, _PULL * (found[2:] - usual))
 
     free = int((~repeated).sum())
     if start is None:
-        tries = [[share, mean, *[power] * free] for share, power in ((0.1, 1.0), (0.9, 1.0))]
+        tries = [[share, mean, *[power] * free] for share, power in ((0.1, 1.0), (0.9, usual))]
     else:
         powers = np.array(start[2:])
         factor = math.log(max(start[1], 1e-300)) + middle @ powers
@@ -196,13 +208,12 @@ def read_laws(path: Path) -> dict[str, dict[str, Law]]:
             f"{path}: not a table of measured costs ({error}); `python "
             "benchmarks/measure_costs.py` writes it."
         ) from error
-    laws = {}
+    laws: dict[str, dict[str, Law]] = {}
     for part, found in measured.items():
-        names = list(found[0][0])
-        sizes = np.array([[one[name] for name in names] for one, _ in found])
-        values = np.array([values for _, values in found])
-        laws[part] = {
-            name: Law.fit(names, sizes.reshape(len(found), len(names)), column)
-            for name, column in zip(MEASURED, values.T, strict=True)
-        }
+        for column, (name, usual) in enumerate(MEASURED.items()):
+            sizes = [one for one in found[0][0] if name != "peak_mb" or one not in RELEASED]
+            table = np.array([[one[size] for size in sizes] for one, _ in found])
+            values = np.array([values[column] for _, values in found])
+            law = Law.fit(sizes, table.reshape(len(found), len(sizes)), values, usual)
+            laws.setdefault(part, {})[name] = law
     return laws

@@ -60,6 +60,8 @@ _NAMES = {
 """Steps that are not called as their modules are."""
 _FORMS = 6  # of the RANS model whose costs are compared: itself and five cheaper ones
 _BATCH_VALUES = 1 << 24  # of a training step of an autoencoder, as casestudies.satellite.networks
+_CLOSED = 4  # a fit in closed form reads a frame several times: as dear as four encodings, about
+_EVALUATIONS = 5  # along the training of the end-to-end network
 _TRAINING = 3  # a gradient step costs about three passes: one forward, two backward
 
 
@@ -327,7 +329,8 @@ def _satellite(name: str, command: Command, config: Config) -> list[Part]:
             networks = [one for one in names if "steps" in settings.get(one, {})]
             found = []
             if closed := len(names) - len(networks):
-                passes = closed * folds * frames
+                learned = frames * (1 - 1 / folds) if folds > 1 else frames
+                passes = closed * folds * (_CLOSED * learned + frames)
                 found.append((f"{name}/closed form", {"values": values, "frame passes": passes}))
             if networks:
                 seen = 0.0
@@ -339,6 +342,8 @@ def _satellite(name: str, command: Command, config: Config) -> list[Part]:
             return found
         case "train_satellite":
             passes = _fits(scheme, size) * _cnn_steps(command, labels)
+            # Predicted along the training: all labels by a fold, and most by its inner folds.
+            passes += 2 * outer_folds(scheme, size) * _EVALUATIONS * labels
             return [(name, {"values": values, "frame passes": passes})]
         case "fit_satellite":
             models = command.options["models"]
@@ -356,7 +361,11 @@ def _satellite(name: str, command: Command, config: Config) -> list[Part]:
             if models == ["cnn"]:
                 # Two or so of the inner folds.
                 fits = 1 + math.ceil(scheme.inner_folds / 2)
-                passes = draws * fits * sum(_cnn_steps(command, one) for one in drawn)
+                tested = labels / outer_folds(scheme, size)
+                passes = draws * sum(
+                    fits * _cnn_steps(command, one) + _EVALUATIONS * (tested + 2 * one)
+                    for one in drawn
+                )
                 return [(f"{name}/cnn", {"values": values, "frame passes": passes})]
             pairs = draws * (1 + scheme.inner_folds) * sum(one**2 for one in drawn)
             return [(f"{name}/models", {"values": values, "label pairs": pairs})]
