@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 CHROMIUM = Path("/usr/bin/chromium")
 
 
-@pytest.fixture(scope="session")
+# Closed after its file: while it is open, an event loop is, which others in this process may need.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium; in CI it has to be there. None is ever downloaded."""
     if not CHROMIUM.exists():

@@ -169,6 +169,12 @@ def test_a_phone_shows_everything_without_scrolling_sideways(site, reader):
         assert page.evaluate("document.documentElement.scrollWidth") <= 375, path.name
         size = page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
         assert size >= 16, path.name
+    page = one.open(site / "mwas.html")
+    table = page.locator("[id='mwas-simulated-scores-table']")
+    heads = table.locator("th:visible").all_inner_texts()
+    assert "metric" not in " ".join(heads) and "estimate" in " ".join(heads)
+    table.get_by_label("metric").select_option("all")
+    assert "metric" in " ".join(table.locator("th:visible").all_inner_texts())
 
 
 def test_everything_has_a_name_for_those_who_do_not_see(site, reader):

@@ -54,18 +54,23 @@ def test_the_report_holds_every_figure_and_the_finding(finished):
         assert all(line in page for line in lines), study
 
 
-def test_reports_of_snakemake_and_of_one_file_and_study(rerun):
-    rerun.run("report_html")
-    assert "data:image/svg+xml;base64," in (rerun.folder / "results/report.html").read_text()
-    rerun.run("glacier")
+def test_a_report_in_one_file_of_one_study_where_nothing_is_to_be_done(rerun):
+    (rerun.folder / "results/report.zip").unlink()
+    printed = rerun.run("glacier", "report_html")
+    assert "rule train_glacier" not in printed
+    text = (rerun.folder / "results/report.html").read_text()
+    assert 'id="glacier"' in text and "data:image/svg+xml;base64," in text
     with zipfile.ZipFile(rerun.folder / "results/report.zip") as archive:
-        assert "report/glacier.html" in archive.namelist()
-        assert "report/wind.html" not in archive.namelist()
-    rerun.run("--report", "snakemake.zip", "--nolock")
-    with zipfile.ZipFile(rerun.folder / "snakemake.zip") as archive:
+        names = archive.namelist()
+    assert "report/glacier.html" in names and "report/wind.html" not in names
+
+
+def test_snakemakes_own_report_has_the_same_captions(finished, tmp_path):
+    finished.run("--report", str(tmp_path / "report.zip"), "--nolock")
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
         text = archive.read("report/report.html").decode()
-    headline = (rerun.folder / RESULTS / "finding.txt").read_text().splitlines()[0]
     plain = " ".join(text.replace("\\n", " ").split())
+    headline = (finished.folder / RESULTS / "finding.txt").read_text().splitlines()[0]
     assert headline in plain and "Root mean square error of every model" in plain
 
 

@@ -10,11 +10,18 @@
 import subprocess
 
 
+# That it runs, and so always, is what lets the report be written where nothing else is to be done.
 rule report_html:
     """The report also as one file, results/report.html: of the targets beside it, or else of all."""
     input:
         lambda wildcards: rules.all.input if run_targets() == ["report_html"] else [],
+    log:
+        "logs/report_html.log",
     localrule: True
+    message:
+        "Write the report in one file, too"
+    run:
+        pass
 
 
 rule provenance:

@@ -33,7 +33,7 @@ LAYOUTS = {
         "auc",
     ),
     "satellite": Layout(
-        ("label_curves", "scores"),
+        ("skill", "label_curves", "scores"),
         ("scores", "label_curves", "overfitting", "reconstruction", "cost"),
         "r2",
     ),
@@ -48,7 +48,7 @@ LAYOUTS = {
 }
 """By study; one that is not named here has the same pages in the plain order."""
 
-OF_ALL_DECIDES = ("tasks",)
+OF_ALL_DECIDES = ("tasks", "skill")
 """Figures over all data sets, which decide only where there are several."""
 
 ACRONYMS = {

@@ -75,6 +75,8 @@ function table(box) {
       shown += !row.hidden;
     }
     count.textContent = `${shown} of ${rows.length} rows`;
+    // A phone has no room for columns that say the same in every row.
+    body.parentElement.dataset.same = wanted.map((list) => Number(list.dataset.column) + 1).join(" ");
   }
 
   function sort(head, column) {
@@ -113,7 +115,7 @@ function table(box) {
 
 function points(stage, data) {
   const width = 640;
-  const margin = { left: 52, right: 20, top: 16, bottom: 42 };
+  const margin = { left: 66, right: 20, top: 16, bottom: 42 };
   const ends = (values) => {
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const room = 0.08 * (high - low || 1);
