@@ -28,6 +28,7 @@ def test_no_study_imports_another_and_nothing_imports_snakemake():
         "files",
         "parameters",
         "tables",
+        "validation",
         "steps",
         "words",
         "seeds",
