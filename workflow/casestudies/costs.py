@@ -338,9 +338,8 @@ _PAGE = """# What a large run takes
 [config/full.yaml](../config/full.yaml) is the whole campaign: a simulated year of hourly images of
 2000 × 2000 pixels and four channels (8760 images), 600 random fields and up to 160 tiles of real
 terrain against RANS by OpenFOAM, and all published data sets of all studies. `snakemake -n
---configfile config/full.yaml` plans it in seconds: {jobs} jobs, of which {fetched} are downloads of
-single files. Flows are solved {per_job} a job (`wind: flows_per_job`); a killed job keeps those
-that it has solved.
+--configfile {configfile}` plans it in seconds: {jobs} jobs, of which {fetched} are downloads. Flows
+are solved {per_job} a job (`wind: flows_per_job`); a killed job keeps those that it has solved.
 
 ```sh
 {command}
@@ -351,18 +350,18 @@ prints what the jobs are expected to take. `--logs logs` prints what a run has t
 {table}
 Core-hours are processor time of jobs of one thread, with 90 % intervals in brackets: they tell what
 the measurements do not settle (a factor of ten either way where a step was measured at too few
-sizes to tell). Another processor, or a busy machine, takes another time. "×
-measured" says how far the largest job lies beyond the largest measurement; where it is large, trust
-the order of magnitude. Disk is what jobs write. GPU-hours were not measured: no GPU was at hand,
-and none are guessed here. Rules that say so can use a GPU, with `training: {{device: cuda, gpu:
-1}}`.
+sizes to tell). Another processor, or a busy machine, takes another time. "× measured" says how far
+the work of the largest job lies beyond the largest measurement; where it is large, trust the order
+of magnitude. Disk is that of raw data, images and flows; tables of predictions, megabytes each,
+count as in the small runs. GPU-hours were not measured: no GPU was at hand, and none are guessed
+here. Rules that say so can use a GPU, with `training: {{device: cuda, gpu: 1}}`.
 
-The runtime and memory that the rules ask of a scheduler are made for the default and the published
-data. For this run, ask for twice what is expected:
+The rules ask a scheduler for what the default and the published data need. For this run, ask for
+twice what is expected:
 
 ```sh
-snakemake --workflow-profile profiles/slurm --configfile {configfile} --set-resources \
-    {resources}
+snakemake --workflow-profile profiles/slurm --configfile {configfile} \\
+    --set-resources {resources}
 ```
 
 Memory does not grow with the number of images: those that do not fit a bound are read again
@@ -430,7 +429,7 @@ def costs(
         jobs=len(commands),
         fetched=sum(row.jobs for row in rows if row.rule == "fetch"),
         per_job=config.wind.flows_per_job,
-        resources=" \\\n    ".join(resources(rows)),
+        resources=" ".join(resources(rows)),
         measurements=len(measured),
         processors="; ".join(sorted({row["processor"] for row in measured})),
         laws=_laws_as_markdown(laws, used),

@@ -6,7 +6,8 @@ Cost is taken as a constant (the start of a program) and a power of each size,
 
 fitted by least squares of its logarithm. Where the measurements hardly tell, all but constant as
 they are, a weak pull takes the exponents of time and disk to 1 and those of memory to 0. Memory is
-fitted to the sizes of what is held at a time alone, not to how often that is done (RELEASED).
+fitted to the sizes of what is held at a time alone, not to how often that is done, and disk to
+those of what is kept (WITHOUT).
 Intervals of what is expected come from the fits that leave out one of the measurements each (the
 jackknife; Efron and Stein 1981, Ann. Stat. 9, 586-596) and from the residuals, with Student's t:
 they tell what the measurements do not settle, not what another machine or a busy one would take.
@@ -29,8 +30,11 @@ MEASURED = {"cpu_seconds": 1.0, "peak_mb": 0.0, "written_mb": 1.0}
 for them where the measurements do not tell."""
 REPEATED = ("flows", "fits")
 """Sizes that only say how often the same is done: their exponent is 1."""
-RELEASED = (*REPEATED, "frames", "frame passes", "label pairs")
-"""Sizes that memory does not grow with: what is done so often is let go before the next."""
+_TIMES = (*REPEATED, "frame passes", "label reads")
+_PASSES = ("fits", "frame passes", "row passes", "cell passes", "label reads")
+WITHOUT = {"cpu_seconds": (), "peak_mb": (*_TIMES, "frames"), "written_mb": _PASSES}
+"""Sizes that a quantity does not grow with: what is done so often is let go before the next, and
+leaves one result."""
 STEEPEST = 2.0
 _PULL = 0.1
 """A residual for each exponent, times its distance from the usual one."""
@@ -211,7 +215,7 @@ def read_laws(path: Path) -> dict[str, dict[str, Law]]:
     laws: dict[str, dict[str, Law]] = {}
     for part, found in measured.items():
         for column, (name, usual) in enumerate(MEASURED.items()):
-            sizes = [one for one in found[0][0] if name != "peak_mb" or one not in RELEASED]
+            sizes = [one for one in found[0][0] if one not in WITHOUT[name]]
             table = np.array([[one[size] for size in sizes] for one, _ in found])
             values = np.array([values[column] for _, values in found])
             law = Law.fit(sizes, table.reshape(len(found), len(sizes)), values, usual)

@@ -350,25 +350,25 @@ def _satellite(name: str, command: Command, config: Config) -> list[Part]:
             if models == ["oracle"]:
                 return [(f"{name}/oracle", {"labels": labels})]
             job = "leaking" if scheme.kind == "random_kfold" else "models"
-            pairs = _fits(scheme, size) * labels**2
-            return [(f"{name}/{job}", {"values": values, "label pairs": pairs})]
+            reads = _fits(scheme, size) * labels
+            return [(f"{name}/{job}", {"values": values, "label reads": reads})]
         case "curve_satellite":
             models = command.options["models"]
             if models == ["oracle"]:
                 return [(f"{name}/oracle", {"labels": labels})]
             drawn = [one for one in command.numbers("labels") if one <= labels]
             draws = outer_folds(scheme, size) * float(command.value("draws"))
+            tested = labels / outer_folds(scheme, size)
             if models == ["cnn"]:
                 # Two or so of the inner folds.
                 fits = 1 + math.ceil(scheme.inner_folds / 2)
-                tested = labels / outer_folds(scheme, size)
                 passes = draws * sum(
                     fits * _cnn_steps(command, one) + _EVALUATIONS * (tested + 2 * one)
                     for one in drawn
                 )
                 return [(f"{name}/cnn", {"values": values, "frame passes": passes})]
-            pairs = draws * (1 + scheme.inner_folds) * sum(one**2 for one in drawn)
-            return [(f"{name}/models", {"values": values, "label pairs": pairs})]
+            reads = draws * (1 + scheme.inner_folds) * sum(one + tested for one in drawn)
+            return [(f"{name}/models", {"values": values, "label reads": reads})]
         case "overfit_satellite" | "save_satellite" | "plot_satellite":
             return [(name, {"values": values, "labels": labels})]
     return [(name, {"labels": labels})]
