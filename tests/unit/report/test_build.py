@@ -3,6 +3,7 @@
 import json
 import re
 import zipfile
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
@@ -16,13 +17,16 @@ from casestudies.report.build import (
     as_table,
     build,
     costs,
+    embedded,
     first_sentence,
     number,
     rough,
 )
 from casestudies.report.studies import words
 
-SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="9"
+ height="9"><title>100 % &amp; '#1'</title></svg>
+"""
 CAPTION = "<p>RMSE of every model of <em>hills</em>, out of fold. Look at the order.</p>"
 
 
@@ -67,7 +71,7 @@ def test_one_file_names_no_other(results, tmp_path):
     build(results, {}, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert set(re.findall(r'(?:src|href)="([^"#]{5})', text)) == {"data:"}
-    assert 'id="tide"' in text and text.count("data:image/svg+xml;base64,") == 2
+    assert 'id="tide"' in text and text.count("data:image/svg+xml,<svg") == 2
 
 
 def test_a_report_of_nothing_and_one_of_no_kind_are_refused(results, tmp_path):
@@ -76,6 +80,15 @@ def test_a_report_of_nothing_and_one_of_no_kind_are_refused(results, tmp_path):
     with pytest.raises(InputError, match="nothing to report"):
         build([], {}, tmp_path / "report.zip")
     assert not list(tmp_path.glob("report.*"))
+
+
+def test_an_embedded_image_comes_back_whole(tmp_path):
+    (tmp_path / "a.svg").write_text(SVG)
+    address = embedded(tmp_path / "a.svg")
+    assert '"' not in address and "&" not in address and "#" not in address
+    assert unquote(address.partition(",")[2]) == " ".join(SVG.split())
+    (tmp_path / "a.png").write_bytes(b"\x89PNG")
+    assert embedded(tmp_path / "a.png") == "data:image/png;base64,iVBORw=="
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ IMAGES = (".svg", ".png")
 FIRST = "report"
 """The front page, report/report.html in the zip."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_ENCODED = str.maketrans({sign: f"%{ord(sign):02X}" for sign in '%#"&'})
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 # ------------------------------------------------------------------------------------ what is shown
@@ -86,6 +87,20 @@ def number(value: Any) -> str:
 def rough(value: float) -> str:
     """Return a number of which no more than the order is known: two significant digits."""
     return f"{float(f'{value:.2g}'):,.0f}"
+
+
+def embedded(path: Path) -> Markup:
+    """Return an image as an address that holds it, fit for an attribute of HTML.
+
+    An SVG stays text, of which only what would end the address or the attribute is encoded: that
+    takes a quarter less room than base64.
+    """
+    if path.suffix == ".svg":
+        text = " ".join(path.read_text(encoding="utf-8").split())
+        return Markup(f"data:image/svg+xml,{text.translate(_ENCODED)}")  # noqa: S704 - encoded
+    kind = mimetypes.guess_type(path.name)[0]
+    content = base64.b64encode(path.read_bytes()).decode("ascii")
+    return Markup(f"data:{kind};base64,{content}")  # noqa: S704 - letters and digits
 
 
 @dataclass(frozen=True)
@@ -482,11 +497,7 @@ class Site:
 
     def source(self, item: Item) -> str:
         """Return the address of a figure: its file in the zip, or the image itself."""
-        if not self.single:
-            return self.file(item)
-        kind = mimetypes.guess_type(item.path.name)[0]
-        content = base64.b64encode(item.path.read_bytes()).decode("ascii")
-        return f"data:{kind};base64,{content}"
+        return embedded(item.path) if self.single else self.file(item)
 
     def file(self, item: Item) -> str:
         """Return the address of a file in the zip; "" in a single file, which holds no others."""
