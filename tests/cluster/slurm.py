@@ -183,7 +183,7 @@ class Cluster:
             return None
         return pid if alive else None
 
-    def _wait(self, what: str, ready: Callable[[], bool], seconds: float = 30) -> None:
+    def _wait(self, what: str, ready: Callable[[], bool], seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > end:

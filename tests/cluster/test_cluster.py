@@ -108,7 +108,7 @@ def attempts(cluster, output: str) -> list[dict[str, str]]:
     return [job for job in cluster.completed() if job["JobId"] in numbers]
 
 
-def wait_until(ready: Callable[[], object], seconds: float = 120) -> None:
+def wait_until(ready: Callable[[], object], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < end
@@ -138,7 +138,7 @@ def train_disturbed(checkout: Checkout, disturb: Callable[[], None]) -> str:
         )
         assert process.poll() is None, printed.read_text()
         disturb()
-        assert process.wait(300) == 0, printed.read_text()
+        assert process.wait(600) == 0, printed.read_text()
     finally:
         process.kill()
     assert "resum" in (checkout.folder / TRAINING_LOG).read_text()
