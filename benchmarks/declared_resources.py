@@ -25,17 +25,27 @@ GENEROUS = 4
 LOCAL = "localrule: True"
 
 
-def declared() -> dict[str, dict[str, int]]:
-    """Return the memory (MB) and time (minutes) that each rule asks for at first."""
+def declared() -> dict[str, dict[str, int | None]]:
+    """Return the memory (MB) and time (minutes) that each rule asks for at first.
+
+    None stands for what depends on the configuration, which is not read here.
+    """
     found = {}
     for path in sorted(RULES.glob("*.smk")):
         for rule in re.split(r"^\s*rule\b", path.read_text(), flags=re.MULTILINE)[1:]:
             name = re.match(r" (\w+):|:\s+name:\s+f\"(\w+?)_?{", rule)
+<<<<<<< ours
             memory = re.search(r"mem_mb=growing\((\d+)\)", rule)
             minutes = re.search(r"runtime=growing\((\d+)", rule)
+=======
+            memory = re.search(r"mem_mb=growing\((.+)\),", rule)
+            minutes = re.search(r"runtime=growing\((.+)\),", rule)
+>>>>>>> theirs
             if name and memory and minutes and LOCAL not in rule:
-                asked = {"memory": int(memory[1]), "minutes": int(minutes[1])}
-                found[name[1] or name[2]] = asked
+                found[name[1] or name[2]] = {
+                    "memory": int(memory[1]) if memory[1].isdigit() else None,
+                    "minutes": int(minutes[1]) if minutes[1].isdigit() else None,
+                }
     return found
 
 
@@ -47,10 +57,12 @@ def needed(used: Usage) -> dict[str, float]:
     }
 
 
-def judge(asked: dict[str, int], used: Usage) -> list[str]:
+def judge(asked: dict[str, int | None], used: Usage) -> list[str]:
     """Return what is wrong with what a step asks for; nothing if it is right."""
     wrong = []
     for name, need in needed(used).items():
+        if asked[name] is None:
+            continue
         if asked[name] < need:
             wrong.append(f"too little {name}")
         elif asked[name] > max(GENEROUS * need, LEAST[name]):
@@ -65,11 +77,13 @@ def main() -> int:
     for folder in parser.parse_args().logs:
         for step, usage in by_step(read_usage(folder)).items():
             used.setdefault(step, []).append(usage)
-    print(f"{'step':24} {'jobs':>5} {'MB':>6} {'asks':>6} {'min':>7} {'asks':>6}")
+    row = "{:24} {:>5} {:>6} {:>6} {:>7} {:>6}  {}".format
+    print(row("step", "jobs", "MB", "asks", "min", "asks", ""))
     failed = False
     for step, asked in sorted(declared().items()):
+        memory, minutes = (asked[name] or "…" for name in ("memory", "minutes"))
         if step not in used:
-            print(f"{step:24} {'-':>5} {'-':>6} {asked['memory']:6} {'-':>7} {asked['minutes']:6}")
+            print(row(step, "-", "-", memory, "-", minutes, ""))
             continue
         one = Usage(
             sum(part.jobs for part in used[step]),
@@ -79,10 +93,8 @@ def main() -> int:
         )
         wrong = judge(asked, one)
         failed |= any("little" in word for word in wrong)
-        print(
-            f"{step:24} {one.jobs:5} {one.max_rss or 0:6.0f} {asked['memory']:6}"
-            f" {one.seconds / 60:7.1f} {asked['minutes']:6}  {', '.join(wrong)}"
-        )
+        used_most = (f"{one.max_rss:.0f}", f"{one.seconds / 60:.1f}")
+        print(row(step, one.jobs, used_most[0], memory, used_most[1], minutes, ", ".join(wrong)))
     return int(failed)
 
 

@@ -16,7 +16,7 @@ from tests.checkout import Checkout, copy_checkout
 from tests.cluster.slurm import GPUS, run
 from tests.comparison import same_tables
 
-pytestmark = [pytest.mark.cluster, pytest.mark.workflow]
+pytestmark = [pytest.mark.cluster, pytest.mark.workflow, pytest.mark.timeout(1800)]
 
 # Beside the profile only what this cluster lacks (a database) and needs not (minutes of patience).
 # The GPUs are pretended, so the steps that hold one compute on the CPU.

@@ -301,7 +301,7 @@ for job, models in SATELLITE.curve_jobs().items():
             "../../envs/studies-gpu.yaml" if CONFIG.training.gpu else "../../envs/studies.yaml"
         threads: CONFIG.training.threads
         resources:
-            mem_mb=growing(2000),
+            mem_mb=growing(4000),
             runtime=growing(60),
             gpu=CONFIG.training.gpu if job == "cnn" else 0,
         params:
