@@ -288,7 +288,9 @@ def errors_by_glacier(results: Results, path: Path) -> None:
         y = np.arange(len(rmse))
         axis.hlines(y, rmse.min(axis=1), rmse.max(axis=1), color="#BBBBBB", lw=1)
         for model in results.shown:
-            axis.plot(rmse[model], y, "o", color=COLOURS[model], ms=5, label=LABELS[model])
+            ring = model == "chosen"  # it is often the model whose mark it would hide
+            style = {"mfc": "none", "ms": 8} if ring else {"ms": 5}
+            axis.plot(rmse[model], y, "o", color=COLOURS[model], label=LABELS[model], **style)
         axis.set_yticks(y, [f"{name} ({counts[name]})" for name in rmse.index], fontsize=8)
         axis.set_ylim(-0.7, len(rmse) - 0.3)
         axis.set(xlabel=f"RMSE of the held-out glacier ({UNIT}); in brackets: years observed")

@@ -416,7 +416,7 @@ def calibration(results: Results, path: Path) -> None:
     """Observed frequency of disease against predicted probability, and how these are spread."""
     models = [model for model in (results.best, "random_forest") if model in results.models]
     cells = [(scheme, model) for scheme in results.schemes for model in models]
-    size = (2.4 * len(cells) + 0.6, 4.6)
+    size = (2.3 * len(cells) + 0.7, 4.6)
     heights = [3.2, 1]
     with figure(path, 2, len(cells), size, height_ratios=heights, sharex=True) as (drawing, axes):
         upper, lower = axes[: len(cells)], axes[len(cells) :]
