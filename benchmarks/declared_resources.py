@@ -34,13 +34,8 @@ def declared() -> dict[str, dict[str, int | None]]:
     for path in sorted(RULES.glob("*.smk")):
         for rule in re.split(r"^\s*rule\b", path.read_text(), flags=re.MULTILINE)[1:]:
             name = re.match(r" (\w+):|:\s+name:\s+f\"(\w+?)_?{", rule)
-<<<<<<< ours
-            memory = re.search(r"mem_mb=growing\((\d+)\)", rule)
-            minutes = re.search(r"runtime=growing\((\d+)", rule)
-=======
             memory = re.search(r"mem_mb=growing\((.+)\),", rule)
             minutes = re.search(r"runtime=growing\((.+)\),", rule)
->>>>>>> theirs
             if name and memory and minutes and LOCAL not in rule:
                 found[name[1] or name[2]] = {
                     "memory": int(memory[1]) if memory[1].isdigit() else None,

@@ -27,14 +27,10 @@ _PLACES = {"test_run.py": -2, "test_cluster.py": -1}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-<<<<<<< ours
-    """Start with the slowest file: the tests of a file stay in one process.
+    """Start with the slowest files: the tests of a file stay in one process.
 
     Those that look at the report of its run come last, when another process has made it.
     """
-=======
-    """Start with the slowest files: the tests of a file stay in one process."""
->>>>>>> theirs
     items.sort(key=lambda item: _PLACES.get(item.path.name, 0))
 
 
