@@ -20,10 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
-_PLACES = {"test_run.py": -1, "test_pages.py": 1}
-
-
-_PLACES = {"test_run.py": -2, "test_cluster.py": -1}
+_PLACES = {"test_run.py": -2, "test_cluster.py": -1, "test_pages.py": 1}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
