@@ -5,11 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from casestudies import scaling
 from casestudies.config import Config, load
 from casestudies.costs import STUDIES, _number, as_markdown, by_step, expect, read_usage, step_of
 from casestudies.errors import InputError
 from casestudies.laws import Law, read_laws
+from casestudies.satellite import networks, supervised
 from casestudies.scaling import Command, parts
+from casestudies.wind.cost import CHEAPER
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 ROW = "{}\t0:00:09\t{}\t1.0\t1.0\t1.0\t0.0\t0.1\t88.0\t{}\n"
@@ -126,9 +129,14 @@ def test_memory_does_not_grow_with_what_is_done_one_by_one(tmp_path):
     assert expected["cpu_seconds"] == pytest.approx(180_000, rel=0.2)
 
 
-def test_a_size_that_was_not_varied_says_nothing():
-    found = Law.fit(["x"], np.full((3, 1), 7.0), np.array([2.0, 2.0, 2.0]))
-    assert found.names == () and found({"x": 700}).value == pytest.approx(2)
+def test_a_size_that_was_not_varied_is_carried_on_in_proportion():
+    values = np.array([2.0, 2.1, 1.9])
+    one = Law.fit(["x"], np.full((3, 1), 7.0), values)
+    assert one({"x": 700}).value == pytest.approx(200, rel=0.02) and one.beyond({"x": 700}) == 100
+    assert Law.fit(["x"], np.full((3, 1), 7.0), values, 0.0)({"x": 700}).value < 2.2
+    sizes = np.array([[10.0, 5], [20, 5], [40, 5], [80, 5]])
+    both = Law.fit(["x", "y"], sizes, 1 + 0.1 * sizes[:, 0])
+    assert both({"x": 40, "y": 50}).value == pytest.approx(41, rel=0.05)
 
 
 def test_numbers_have_two_digits():
@@ -161,9 +169,11 @@ def test_the_work_of_an_encoding_has_two_parts():
     frames, values = 30 * 24, 4e6
     assert found["encode_satellite/closed form"] == {"values": values, "frame passes": 5 * frames}
     # Of such frames four make up the most that a step takes.
-    passes = 3 * 10 * 4 + frames
+    # Each is standardised and put in order as well, and 31 are looked at after each of ten steps.
+    passes = 3 * 10 * 4 + 10 * 1.25e8 / values + 3 * frames + frames
     assert found["encode_satellite/networks"] == {"values": values, "frame passes": passes}
-    assert threefold["encode_satellite/networks"]["frame passes"] == 3 * passes
+    less = passes - 3 * frames / 3  # a third of the frames is not learned from
+    assert threefold["encode_satellite/networks"]["frame passes"] == pytest.approx(3 * less)
 
 
 def test_the_last_job_of_flows_may_have_fewer():
@@ -212,3 +222,15 @@ def test_a_table_that_is_none_is_named(tmp_path):
     (tmp_path / "costs.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="not a table of measured costs"):
         read_laws(tmp_path / "costs.csv")
+
+
+def test_what_is_counted_is_what_the_studies_do():
+    assert 1 + len(CHEAPER["openfoam"]) == scaling._FORMS
+    assert scaling._EVALUATIONS == supervised._EVALUATIONS
+    assert scaling._BATCH_VALUES == networks._PIXELS
+
+
+def test_every_published_data_set_has_its_size():
+    for study, known in scaling.PUBLISHED.items():
+        built_in = getattr(Config(), study).built_in
+        assert {name for name in built_in if not name.startswith("simulated")} <= set(known)

@@ -5,13 +5,13 @@ Cost is taken as a constant (the start of a program) and a power of each size,
     y = s + c · Πₖ xₖ^eₖ,   0 ≤ s ≤ min y,  0 ≤ eₖ ≤ 2,
 
 fitted by least squares of its logarithm. Where the measurements hardly tell, all but constant as
-they are, a weak pull takes the exponents of time and disk to 1 and those of memory to 0. Memory is
-fitted to the sizes of what is held at a time alone, not to how often that is done, and disk to
-those of what is kept (WITHOUT).
-Intervals of what is expected come from the fits that leave out one of the measurements each (the
-jackknife; Efron and Stein 1981, Ann. Stat. 9, 586-596) and from the residuals, with Student's t:
-they tell what the measurements do not settle, not what another machine or a busy one would take.
-Where there are no more measurements than parameters, a factor of ten either way stands for them.
+they are, a weak pull takes the exponents of time and disk to 1 and those of memory to 0; a size
+that was not varied has that exponent. Memory is fitted to the sizes of what is held at a time
+alone, not to how often that is done, and disk to those of what is kept (WITHOUT). Intervals of what
+is expected come from the fits that leave out one of the measurements each (the jackknife; Efron and
+Stein 1981, Ann. Stat. 9, 586-596) and from the residuals, with Student's t: they tell what the
+measurements do not settle, not what another machine or a busy one would take. Where there are no
+more measurements than parameters, a factor of ten either way stands for them.
 """
 
 import csv
@@ -56,7 +56,7 @@ class Law:
     Parameters
     ----------
     names
-        Of the sizes that were varied.
+        Of the sizes.
     measured
         Smallest and largest value of each that was measured.
     measurements
@@ -101,20 +101,22 @@ class Law:
         usual
             Exponent where the measurements do not tell.
         """
-        varied = [k for k in range(len(names)) if len(np.unique(sizes[:, k])) > 1]
-        names = tuple(names[k] for k in varied)
-        logs, rows = np.log(sizes[:, varied]), range(len(values))
-        best = _least_squares(names, logs, values, usual)
+        logs = np.log(sizes)
+        fixed = [
+            1.0 if name in REPEATED else usual if np.ptp(logs[:, k]) == 0 else None
+            for k, name in enumerate(names)
+        ]
+        best = _least_squares(fixed, logs, values, usual)
         others = [
-            _least_squares(names, np.delete(logs, i, 0), np.delete(values, i), usual, best)
-            for i in (rows if varied else [])
+            _least_squares(fixed, np.delete(logs, i, 0), np.delete(values, i), usual, best)
+            for i in range(len(values) if len(values) > 1 else 0)
         ]
         residuals = np.log(values) - np.log(_evaluate(best, logs))
-        fitted = 2 + sum(name not in REPEATED for name in names) if varied else 1
+        fitted = (2 if np.ptp(logs) else 1) + fixed.count(None) if names else 1
         freedom = max(0, len(values) - fitted)
         spread = math.sqrt(float(residuals @ residuals) / max(1, freedom))
-        ranges = tuple((float(sizes[:, k].min()), float(sizes[:, k].max())) for k in varied)
-        return cls(names, ranges, len(values), best, tuple(others), spread, freedom)
+        ranges = tuple((float(one.min()), float(one.max())) for one in sizes.T)
+        return cls(tuple(names), ranges, len(values), best, tuple(others), spread, freedom)
 
     def __call__(self, sizes: Mapping[str, float]) -> Estimate:
         """Return the quantity expected at some sizes."""
@@ -140,7 +142,7 @@ def _evaluate(law: Sequence[float], logs: np.ndarray) -> np.ndarray:
 
 
 def _least_squares(
-    names: Sequence[str],
+    fixed: Sequence[float | None],
     logs: np.ndarray,
     values: np.ndarray,
     usual: float,
@@ -150,44 +152,45 @@ def _least_squares(
 
     Parameters
     ----------
+    fixed
+        For each size its exponent, or None if that is to be fitted.
     start
         A law to start from; by default several are tried.
     """
     from scipy.optimize import least_squares
 
     least, mean = float(values.min()), float(np.log(values).mean())
-    if not names:
+    if not len(fixed):
         return (math.exp(mean), 0.0)
     middle = logs.mean(axis=0)
-    repeated = np.array([name in REPEATED for name in names])
+    known = np.array([np.nan if one is None else one for one in fixed])
+    free = np.isnan(known)
 
     def law(found: np.ndarray) -> tuple[float, ...]:
-        exponents = np.where(repeated, 1.0, np.append(found[2:], 0.0)[_places(repeated)])
+        exponents = known.copy()
+        exponents[free] = found[2:]
         return (least * found[0], math.exp(found[1] - middle @ exponents), *exponents.tolist())
 
     def residuals(found: np.ndarray) -> np.ndarray:
         misfit = np.log(_evaluate(law(found), logs)) - np.log(values)
         return np.append(misfit, _PULL * (found[2:] - usual))
 
-    free = int((~repeated).sum())
+    count = int(free.sum())
+    if not np.ptp(logs, axis=0).any():  # of one size alone: nothing tells a constant apart
+        return law(np.array([0.0, mean, *[usual] * count]))
     if start is None:
-        tries = [[share, mean, *[power] * free] for share, power in ((0.1, 1.0), (0.9, usual))]
+        tries = [[share, mean, *[power] * count] for share, power in ((0.1, 1.0), (0.9, usual))]
     else:
         powers = np.array(start[2:])
         factor = math.log(max(start[1], 1e-300)) + middle @ powers
-        tries = [[start[0] / least, factor, *powers[~repeated]]]
-    low = np.array([0.0, mean - 30, *[0.0] * free])
-    high = np.array([1.0, mean + 30, *[STEEPEST] * free])
+        tries = [[start[0] / least, factor, *powers[free]]]
+    low = np.array([0.0, mean - 30, *[0.0] * count])
+    high = np.array([1.0, mean + 30, *[STEEPEST] * count])
     found = [
         least_squares(residuals, np.clip(one, low + 1e-6, high - 1e-6), bounds=(low, high))
         for one in tries
     ]
     return law(min(found, key=lambda one: one.cost).x)
-
-
-def _places(repeated: np.ndarray) -> np.ndarray:
-    """Return for each size its place among those with a free exponent, or that after the last."""
-    return np.where(repeated, (~repeated).sum(), np.cumsum(~repeated) - 1)
 
 
 def read_laws(path: Path) -> dict[str, dict[str, Law]]:

@@ -61,6 +61,8 @@ _NAMES = {
 _FORMS = 6  # of the RANS model whose costs are compared: itself and five cheaper ones
 _BATCH_VALUES = 1 << 24  # of a training step of an autoencoder, as casestudies.satellite.networks
 _CLOSED = 4  # a fit in closed form reads a frame several times: as dear as four encodings, about
+_LEARNED = 3  # what a frame is learned from is standardised by, and its latent put in order
+_HELD_VALUES = 1.25e8  # of the frames by which a training is followed, at most 256
 _EVALUATIONS = 5  # along the training of the end-to-end network
 _TRAINING = 3  # a gradient step costs about three passes: one forward, two backward
 
@@ -327,16 +329,18 @@ def _satellite(name: str, command: Command, config: Config) -> list[Part]:
             names = command.options["encoders"]
             settings = json.loads(command.value("settings", "{}"))
             networks = [one for one in names if "steps" in settings.get(one, {})]
+            learned = frames * (1 - 1 / folds) if folds > 1 else frames
             found = []
             if closed := len(names) - len(networks):
-                learned = frames * (1 - 1 / folds) if folds > 1 else frames
                 passes = closed * folds * (_CLOSED * learned + frames)
                 found.append((f"{name}/closed form", {"values": values, "frame passes": passes}))
             if networks:
                 seen = 0.0
                 for one in (settings[network] for network in networks):
                     batch = max(1, min(one["batch"], _BATCH_VALUES // values))
-                    seen += _TRAINING * one["steps"] * batch + frames
+                    held = min(learned / 10, 256, max(1.0, _HELD_VALUES / values))
+                    seen += _TRAINING * one["steps"] * batch + min(20, one["steps"]) * held
+                    seen += _LEARNED * learned + frames
                 passes = folds * seen
                 found.append((f"{name}/networks", {"values": values, "frame passes": passes}))
             return found
