@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from casestudies.costs import Usage, by_step, read_usage
+from casestudies.costs.usage import Usage, by_step, read_usage
 
 RULES = Path(__file__).parent.parent / "workflow" / "rules"
 # Beside the step, a job on a cluster holds two processes of Snakemake (170 and 130 MB).

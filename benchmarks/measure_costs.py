@@ -5,8 +5,8 @@ Run ``python benchmarks/measure_costs.py`` (about an hour on one core; OpenFOAM 
 small data, one job at a time, in a temporary copy of the checkout. Every step is started by this
 program, which asks the kernel for the processor time and the largest resident memory of the step
 and of the programs that it has run, and counts the bytes that it has written below data/ and
-results/. A row is kept for each step whose work is of one kind (casestudies.scaling); the rows of a
-run replace those that an earlier run of the same name has left.
+results/. A row is kept for each step whose work is of one kind (casestudies.costs.scaling); the
+rows of a run replace those that an earlier run of the same name has left.
 
 Runs called ``published`` need the published files: from a network, or CASESTUDIES_MIRROR.
 """
@@ -281,7 +281,7 @@ def rows_of(name: str, record: Path) -> list[dict[str, Any]]:
     from snakemake.utils import update_config
 
     from casestudies.config import load
-    from casestudies.scaling import Command, parts
+    from casestudies.costs.scaling import Command, parts
 
     values = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     update_config(values, RUNS[name][1])

@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from casestudies import scaling
 from casestudies.config import Config, load
-from casestudies.costs import STUDIES, _number, as_markdown, by_step, expect, read_usage, step_of
+from casestudies.costs import scaling
+from casestudies.costs.__main__ import _number, as_markdown, expect
+from casestudies.costs.laws import Law, read_laws
+from casestudies.costs.scaling import Command, parts
+from casestudies.costs.usage import STUDIES, by_step, read_usage, step_of
 from casestudies.errors import InputError
-from casestudies.laws import Law, read_laws
 from casestudies.satellite import networks, supervised
-from casestudies.scaling import Command, parts
 from casestudies.wind.cost import CHEAPER
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from benchmarks.declared_resources import RULES, declared, judge
-from casestudies.costs import Usage
+from casestudies.costs.usage import Usage
 
 ASKED = {"memory": 1000, "minutes": 10}
 
