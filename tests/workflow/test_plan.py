@@ -40,7 +40,7 @@ def test_the_whole_campaign_is_a_small_plan(checkout):
     done = checkout.snakemake("-n", "--configfile", "config/full.yaml")
     jobs = parse_jobs(done.stdout + done.stderr)
     assert done.returncode == 0, done.stderr
-    assert jobs["solve_wind_openfoam"] == 38  # (600 + 4 × 40) terrains, 20 a job
+    assert jobs["solve_wind_openfoam"] == 31  # (600 + 4 × 40) terrains, 25 a job
     # Downloads take seconds, and are made beforehand where compute nodes are offline.
     fetched = sum(count for name, count in jobs.items() if name.startswith("fetch"))
     assert sum(jobs.values()) - fetched < 300

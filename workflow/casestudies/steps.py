@@ -29,7 +29,8 @@ def main(function: Callable[..., Any]) -> None:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     module = sys.modules["__main__"].__spec__
-    app = command_line(function, f"python -m {module.name}" if module else function.__name__)
+    name = f"python -m {module.name.removesuffix('.__main__')}" if module else function.__name__
+    app = command_line(function, name)
     try:
         app(error_formatter=lambda error: f"error: {error}", exit_on_error=False, print_error=True)
     except cyclopts.CycloptsError:

@@ -276,7 +276,7 @@ Memory does not grow with the number of images: those that do not fit a bound ar
 time, and writes processor time, memory and bytes of every step to
 [benchmarks/costs.csv](../benchmarks/costs.csv): {measurements} steps on {processors}. Processor
 time stands in for elapsed time, since the machine had other work to do. What is a plain repetition
-(folds times frames) is multiplied; how cost grows with a size is fitted as a constant and a power
+(fits, frames, flows) multiplies; how cost grows with a size is fitted as a constant and a power
 (`casestudies.costs.laws`):
 
 {laws}"""

@@ -28,11 +28,10 @@ from casestudies.errors import InputError
 MEASURED = {"cpu_seconds": 1.0, "peak_mb": 0.0, "written_mb": 1.0}
 """Quantities of a step, by the column of the table of measurements, and the exponent that is taken
 for them where the measurements do not tell."""
-REPEATED = ("flows", "fits")
-"""Sizes that only say how often the same is done: their exponent is 1."""
-_TIMES = (*REPEATED, "frame passes", "label reads")
 _PASSES = ("fits", "frame passes", "row passes", "cell passes", "label reads")
-WITHOUT = {"cpu_seconds": (), "peak_mb": (*_TIMES, "frames"), "written_mb": _PASSES}
+REPEATED = (*_PASSES, "flows", "frames")
+"""Sizes that only say how often the same is done: their exponent is 1."""
+WITHOUT = {"cpu_seconds": (), "peak_mb": REPEATED, "written_mb": _PASSES}
 """Sizes that a quantity does not grow with: what is done so often is let go before the next, and
 leaves one result."""
 STEEPEST = 2.0
