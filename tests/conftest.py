@@ -24,9 +24,10 @@ _PLACES = {"test_run.py": -2, "test_cluster.py": -1, "test_pages.py": 1}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the slowest files: the tests of a file stay in one process.
+    """In one process start with the slowest files, and look at their report last.
 
-    Those that look at the report of its run come last, when another process has made it.
+    On several, pytest-xdist starts with the files of most tests: these two side by side would take
+    longer, since both fill the machine.
     """
     items.sort(key=lambda item: _PLACES.get(item.path.name, 0))
 
