@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from casestudies.config import Config, load
 from casestudies.costs import scaling
-from casestudies.costs.__main__ import _number, as_markdown, expect
+from casestudies.costs.__main__ import _number, as_markdown, expect, plan
 from casestudies.costs.laws import Law, read_laws
 from casestudies.costs.scaling import Command, parts
 from casestudies.costs.usage import STUDIES, by_step, read_usage, step_of
@@ -235,3 +235,8 @@ def test_every_published_data_set_has_its_size():
     for study, known in scaling.PUBLISHED.items():
         built_in = getattr(Config(), study).built_in
         assert {name for name in built_in if not name.startswith("simulated")} <= set(known)
+
+
+def test_a_configuration_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.yaml: no such configuration file"):
+        plan([tmp_path / "none.yaml"])

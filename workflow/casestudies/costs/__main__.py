@@ -65,10 +65,13 @@ def plan(configfiles: Sequence[Path]) -> tuple[list[Command], Config]:
     Raises
     ------
     InputError
-        If the workflow cannot be planned.
+        If a configuration file is not there, or the workflow cannot be planned.
     """
     import yaml
 
+    for path in configfiles:
+        if not path.is_file():
+            raise InputError(f"{path}: no such configuration file; name one, as for Snakemake")
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--printshellcmds"]
     if configfiles:
         command += ["--configfile", *map(str, configfiles)]

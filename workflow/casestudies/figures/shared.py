@@ -9,6 +9,18 @@ from matplotlib.axes import Axes
 from casestudies.figures.style import BLACK, GREY
 
 
+def instead_of_dot(axis: Axes, position: float, why: str) -> None:
+    """Write in a row of dots why it holds none."""
+    axis.annotate(
+        why,
+        (0.02, position),
+        xycoords=("axes fraction", "data"),
+        va="center",
+        color=GREY,
+        fontsize=8,
+    )
+
+
 def score_dots(
     axis: Axes,
     table: pd.DataFrame,
@@ -29,14 +41,7 @@ def score_dots(
     rows = table.set_index("model")
     for position, model in enumerate(order):
         if model not in rows.index:
-            axis.annotate(
-                "not defined",
-                (0.02, position),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                color=GREY,
-                fontsize=8,
-            )
+            instead_of_dot(axis, position, "not defined")
             continue
         row = rows.loc[model]
         axis.plot([row["lower"], row["upper"]], [position, position], color=colours[model], lw=2)

@@ -12,7 +12,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from casestudies.errors import InputError
-from casestudies.figures.shared import observed_against_predicted, score_dots, subtitle
+from casestudies.figures.shared import (
+    instead_of_dot,
+    observed_against_predicted,
+    score_dots,
+    subtitle,
+)
 from casestudies.figures.style import (
     BLACK,
     BLUE,
@@ -375,14 +380,7 @@ def coverage(results: Results, path: Path) -> None:
                 )
                 whole = rows[rows["unit"] == "all"]
                 if whole["samples"].sum() == 0:
-                    axis.annotate(
-                        "no intervals",
-                        (0.02, position),
-                        xycoords=("axes fraction", "data"),
-                        va="center",
-                        color=GREY,
-                        fontsize=8,
-                    )
+                    instead_of_dot(axis, position, "no intervals")
                 else:
                     face = "white" if model == LEAKY else COLOURS[model]
                     axis.plot(

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from casestudies.errors import InputError
 from casestudies.evaluation.scores import cluster_weights
-from casestudies.figures.shared import score_dots, spread, subtitle
+from casestudies.figures.shared import instead_of_dot, score_dots, spread, subtitle
 from casestudies.figures.style import (
     BLACK,
     BLUE,
@@ -924,14 +924,7 @@ def _dots(axis: Axes, table: pd.DataFrame, label: str, form: str) -> None:
     for position, row in enumerate(table.itertuples()):
         colour, marker, _ = KINDS[row.kind]
         if np.isnan(row.estimate):
-            axis.annotate(
-                "not defined",
-                (0.02, position),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                color=GREY,
-                fontsize=8,
-            )
+            instead_of_dot(axis, position, "not defined")
         else:
             axis.plot([row.lower, row.upper], [position] * 2, color=colour, lw=2)
             axis.plot(row.estimate, position, marker, color=colour, ms=7)
