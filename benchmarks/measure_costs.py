@@ -106,7 +106,6 @@ def _satellite(
 def _wind(dataset: str, terrains: int, cells: int, levels: int, epochs: int) -> dict[str, Any]:
     network = {"epochs": epochs}
     return {
-        "scores": {"bootstrap": 500},
         "wind": {
             "datasets": [dataset],
             "simulation": {
@@ -147,28 +146,20 @@ _NETWORKS = [
     "results/satellite/simulated/predictions/blocked/cnn.parquet",
     "results/satellite/simulated/curves/cnn.parquet",
 ]
-_SURROGATES = [
-    "results/wind/simulated/predictions/terrain/ridge.parquet",
-    "results/wind/simulated/predictions/terrain/unet.parquet",
-    "results/wind/simulated/predictions/terrain/fno_corrected.parquet",
-    "results/wind/simulated/learning.csv",
-]
-_GLACIERS = [
-    f"results/glacier/simulated/predictions/{name}.parquet"
-    for name in ("logo/mean", "logo/paper_network", "logo/deep_ensemble", "forward/paper_network")
-]
-_DISEASES = [
-    "results/mwas/simulated/predictions/cv/ridge.parquet",
-    "results/mwas/simulated/predictions/lodo/ridge.parquet",
-    "results/mwas/simulated/permutations.parquet",
-    "results/mwas/simulated/transfer.parquet",
-]
 RUNS: dict[str, tuple[list[str], dict[str, Any]]] = {
-    "closed-32": (["satellite"], _satellite(32, 60, _DAY, _CLOSED, 0)),
+    "all-small": (
+        ["glacier", "mwas", "satellite", "wind", "results/provenance.json"],
+        {
+            **_glacier(6, 1985, 10, 40),
+            **_mwas(3, 30, 80, 3),
+            **_satellite(32, 60, _DAY, _CLOSED, 0),
+            **_wind("simulated", 16, 16, 8, 8),
+        },
+    ),
     "closed-96": (["satellite"], _satellite(96, 120, _NOON, _CLOSED, 0)),
     "closed-192": (_FITS, _satellite(192, 60, _DAY, _CLOSED, 0)),
-    "closed-500": (_FITS, _satellite(500, 80, _NOON, _CLOSED, 0, 4)),
-    "closed-2000": ([*_FITS[1:], _SAVED], _satellite(2000, 30, _NOON, _CLOSED, 0, 1)),
+    "closed-500": (["satellite"], _satellite(500, 80, _NOON, _CLOSED, 0, 4)),
+    "closed-2000": ([*_FITS, _SAVED], _satellite(2000, 40, _NOON, _CLOSED, 0, 1)),
     "trained-32": (_NETWORKS, _satellite(32, 60, _DAY, _TRAINED, 100)),
     "trained-48": (_NETWORKS, _satellite(48, 120, _NOON, _TRAINED, 40)),
     "trained-96": (_NETWORKS, _satellite(96, 60, _DAY, _TRAINED, 40)),
@@ -178,17 +169,14 @@ RUNS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "rans-24": (_FLOWS, _wind("simulated-rans", 8, 24, 20, 2)),
     "rans-32": (_FLOWS, _wind("simulated-rans", 7, 32, 14, 2)),
     "rans-64": (_FLOWS, _wind("simulated-rans", 6, 64, 20, 2)),
-    "wind-16": (["wind"], _wind("simulated", 16, 16, 8, 8)),
-    "wind-24": (_SURROGATES, _wind("simulated", 40, 24, 12, 4)),
+    "wind-24": (["wind"], _wind("simulated", 40, 24, 12, 4)),
     "wind-32": (["wind"], _wind("simulated", 24, 32, 16, 6)),
-    "wind-48": (_SURROGATES, _wind("simulated", 60, 48, 16, 3)),
-    "mwas-90x80": (["mwas"], _mwas(3, 30, 80, 3)),
-    "mwas-90x250": (_DISEASES, _mwas(3, 30, 250, 5)),
+    "wind-48": (["wind"], _wind("simulated", 60, 48, 16, 3)),
+    "mwas-90x250": (["mwas"], _mwas(3, 30, 250, 5)),
     "mwas-200x150": (["mwas"], _mwas(4, 50, 150, 3)),
-    "mwas-280x400": (_DISEASES, _mwas(4, 70, 400, 4)),
-    "glacier-6": (["glacier"], _glacier(6, 1985, 10, 40)),
-    "glacier-10": (_GLACIERS, _glacier(10, 1975, 20, 80)),
-    "glacier-16": (_GLACIERS, _glacier(16, 1985, 10, 40)),
+    "mwas-280x400": (["mwas"], _mwas(4, 70, 400, 4)),
+    "glacier-10": (["glacier"], _glacier(10, 1975, 20, 80)),
+    "glacier-16": (["glacier"], _glacier(16, 1985, 10, 40)),
     "lecture": (["lecture"], {}),
     "published": (
         [

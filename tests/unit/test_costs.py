@@ -111,6 +111,12 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     assert 80 <= held <= 99
 
 
+def test_three_measurements_of_two_parameters_leave_a_factor_of_ten():
+    sizes = np.array([[10.0], [20.0], [40.0]])
+    found = Law.fit(["x"], sizes, np.array([1.0, 1.5, 4.0]))({"x": 400})
+    assert found.upper / found.value == found.value / found.lower == pytest.approx(10)
+
+
 def test_what_hardly_grows_is_carried_on_in_proportion():
     sizes = np.array([[10.0], [20.0], [40.0], [80.0]])
     values = 2 + 1e-5 * sizes[:, 0] + np.array([0, 0.01, -0.01, 0])
@@ -134,6 +140,8 @@ def test_a_size_that_was_not_varied_is_carried_on_in_proportion():
     values = np.array([2.0, 2.1, 1.9])
     one = Law.fit(["x"], np.full((3, 1), 7.0), values)
     assert one({"x": 700}).value == pytest.approx(200, rel=0.02) and one.beyond({"x": 700}) == 100
+    assert one({"x": 700}).upper == pytest.approx(2000, rel=0.02)
+    assert one({"x": 7}).upper < 3
     assert Law.fit(["x"], np.full((3, 1), 7.0), values, 0.0)({"x": 700}).value < 2.2
     sizes = np.array([[10.0, 5], [20, 5], [40, 5], [80, 5]])
     both = Law.fit(["x", "y"], sizes, 1 + 0.1 * sizes[:, 0])

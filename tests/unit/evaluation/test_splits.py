@@ -164,6 +164,10 @@ def test_bad_input_is_explained(tmp_path):
     two = frame.assign(glacier=np.where(frame["glacier"] == "g0", "g0", "g1"))
     with pytest.raises(InputError, match="fold 0 leaves too few groups"):
         make_folds(two, "balance", SCHEMES["logo"], 1)
+    decades = frame.assign(decade=frame["year"] // 10)
+    halves = Blocked(time="year", blocks=2, gap=1, unit="decade", inner_folds=2)
+    with pytest.raises(InputError, match="fold 0 test samples of one decade only"):
+        make_folds(decades[decades["year"] < 2010], "balance", halves, 1)
     classes = frame.assign(balance=(np.arange(len(frame)) < 2).astype(float))
     with pytest.raises(InputError, match="a class of 'balance' has 2"):
         make_folds(classes, "balance", RepeatedKFold(), 1)

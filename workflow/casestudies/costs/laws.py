@@ -10,8 +10,9 @@ that was not varied has that exponent. Memory is fitted to the sizes of what is 
 alone, not to how often that is done, and disk to those of what is kept (WITHOUT). Intervals of what
 is expected come from the fits that leave out one of the measurements each (the jackknife; Efron and
 Stein 1981, Ann. Stat. 9, 586-596) and from the residuals, with Student's t: they tell what the
-measurements do not settle, not what another machine or a busy one would take. Where there are no
-more measurements than parameters, a factor of ten either way stands for them.
+measurements do not settle, not what another machine or a busy one would take. A factor of ten
+either way stands for them where there are fewer than two measurements more than parameters, or
+where a size is asked for that was not varied.
 """
 
 import csv
@@ -121,13 +122,19 @@ class Law:
         """Return the quantity expected at some sizes."""
         logs = np.log([[max(sizes[name], 1e-9) for name in self.names]])
         value = float(_evaluate(self.best, logs)[0])
-        if self.names and not self.freedom:
+        if self.names and (self.freedom < 2 or self._asks_what_was_not_varied(sizes)):
             return Estimate(value, value / 10, value * 10)
         others = np.log([float(_evaluate(one, logs)[0]) for one in self.others] or [value])
         count = len(others)
         variance = (count - 1) * others.var() + self.spread**2
         widen = math.exp(float(student.ppf(0.95, max(1, self.freedom))) * math.sqrt(variance))
         return Estimate(value, value / widen, value * widen)
+
+    def _asks_what_was_not_varied(self, sizes: Mapping[str, float]) -> bool:
+        return any(
+            low == high != sizes[name] and name not in REPEATED
+            for name, (low, high) in zip(self.names, self.measured, strict=True)
+        )
 
     def beyond(self, sizes: Mapping[str, float]) -> float:
         """Return how many times larger than any that was measured the work of these sizes is."""

@@ -373,8 +373,10 @@ def _satellite(name: str, command: Command, config: Config) -> list[Part]:
                 return [(f"{name}/cnn", {"values": values, "frame passes": passes})]
             reads = draws * (1 + scheme.inner_folds) * sum(one + tested for one in drawn)
             return [(f"{name}/models", {"values": values, "label reads": reads})]
-        case "overfit_satellite" | "save_satellite" | "plot_satellite":
+        case "overfit_satellite" | "save_satellite":
             return [(name, {"values": values, "labels": labels})]
+        case "plot_satellite" | "explore_satellite":  # of some images, as many as fit a bound
+            return [(name, {"values": values})]
     return [(name, {"labels": labels})]
 
 

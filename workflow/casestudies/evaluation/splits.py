@@ -57,8 +57,9 @@ def make_folds(
     Raises
     ------
     InputError
-        If a column is missing, a fold would have no training or no observed test sample, or the
-        target is a class (0 or 1) and a training part holds one class only.
+        If a column is missing, a fold would have no training or no observed test sample, the target
+        is a class (0 or 1) and a training part holds one class only, or it is a quantity and the
+        inner folds test one independent unit only, too few to calibrate intervals.
     """
     for column in [*scheme.columns, target]:
         if column not in samples.columns:
@@ -92,6 +93,15 @@ def make_folds(
                         f"scheme {scheme.kind!r}: the {len(rows)} training samples of fold {fold} "
                         f"or of one of its inner folds are all of one class of {target!r}; choose "
                         "fewer folds, other groups, or leave the scheme out."
+                    )
+        else:
+            tested = samples.iloc[np.concatenate([rows for _, rows in inner])]
+            for unit in scheme.units:
+                if tested[unit].nunique() < 2:
+                    raise InputError(
+                        f"scheme {scheme.kind!r}: the inner folds of fold {fold} test samples of "
+                        f"one {unit} only, and prediction intervals need two; take more "
+                        "data, or other folds."
                     )
         folds.append(Fold(repeat, fold, train, test, inner))
     if not folds:
