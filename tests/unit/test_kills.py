@@ -129,6 +129,7 @@ STEPS: dict[str, tuple[str, str, Callable[[Path, Path], dict[str, Any]]]] = {
             terrains(study)
             | {
                 "predictions": [study / "unet.parquet"],
+                "chosen": study / "unet.parquet",
                 "settings": '{"unet": {"width": 4, "epochs": 4, "batch": 6}}',
                 "units": ["sample"],
                 "output": out,

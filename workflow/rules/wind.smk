@@ -345,6 +345,7 @@ rule save_wind:
             scheme=WIND_SCHEME,
             model=WIND.networks,
         ),
+        chosen=f"results/wind/{{dataset}}/predictions/{WIND_SCHEME}/surrogate.parquet",
         code=code("wind.save"),
     output:
         model="results/wind/{dataset}/model/model.json",
@@ -375,7 +376,7 @@ rule save_wind:
     shell:
         "OMP_NUM_THREADS={threads} python -m casestudies.wind.save --prepared {input.fields}"
         " --samples {input.prepared} --splits {input.splits} --predictions {input.predictions}"
-        " --settings {params.settings:q} --cheap {params.cheap}"
+        " --chosen {input.chosen} --settings {params.settings:q} --cheap {params.cheap}"
         " --cheap-settings {params.cheap_settings:q} --units {params.units}"
         " --coverage {params.coverage} --seed {params.seed} --threads {threads}"
         " --device {params.training.device} --checkpoint {params.checkpoint}"

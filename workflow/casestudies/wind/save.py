@@ -93,7 +93,7 @@ class SavedModel(_Strict):
     half_width: float = Field(ge=0)
     """Of the interval of the speed at the first height, over the inflow speed."""
     rmse: float = Field(ge=0)
-    """Of that speed out of fold, over the inflow speed."""
+    """Of that speed out of fold, over the inflow speed, with a network chosen anew in each fold."""
     sha256: str
     """Of the file of weights."""
 
@@ -179,6 +179,7 @@ def save(
     samples: Path,
     splits: Path,
     predictions: list[Path],
+    chosen: Path,
     settings: str = "{}",
     cheap: str = "linear",
     cheap_settings: str = "{}",
@@ -203,6 +204,10 @@ def save(
         Folds of the scheme by which the choice is made.
     predictions
         Out-of-fold predictions of the networks under that scheme, named <network>.parquet.
+    chosen
+        Those of the network that in each fold the inner folds choose. The error that the model
+        states is theirs: the least of the networks' own would flatter, since it is what they are
+        chosen by.
     settings
         By network its settings, as JSON.
     cheap
@@ -233,12 +238,12 @@ def save(
     for name in errors:
         check_name(name)
     name = min(errors, key=errors.__getitem__)
-    chosen = parse_settings(json.dumps(json.loads(settings).get(name, {})))
+    trained_by = parse_settings(json.dumps(json.loads(settings).get(name, {})))
     table = read_samples(samples, [*units, "slope_p95", "relief", "roughness"])
     folds = [fold for fold in read_usable_folds(splits, table) if fold.repeat == 0]
     used = cheap if name.endswith(CORRECTED) else ""
     flows = read_flows(prepared, table["sample"].tolist(), [used] if used else [])
-    problem = Problem.of(name, flows, chosen, where)
+    problem = Problem.of(name, flows, trained_by, where)
 
     def fit(number: int) -> tuple[Surrogate, pd.DataFrame]:
         fold = folds[number]
@@ -274,7 +279,7 @@ def save(
     model = SavedModel(
         network=name,
         networks=len(networks),
-        settings=chosen,
+        settings=trained_by,
         grid=GridFacts(**vars(grid)),
         solver=str(read_metadata(samples).get("solver", "unknown")),
         cheap=used,
@@ -287,7 +292,7 @@ def save(
         half_width=max(
             unit_quantile(residuals, calibrated[unit].to_numpy(), coverage) for unit in units
         ),
-        rmse=errors[name],
+        rmse=_out_of_fold(chosen),
         sha256=digest(output / NETWORKS),
     )
     # Last: a folder without it is no model.
