@@ -145,6 +145,18 @@ def test_tables_offer_what_can_be_chosen():
     assert as_table(frame, "k", "c", ["metric"], {"metric": "auc"}).chosen == {}
 
 
+def test_models_are_called_as_in_the_figures_of_their_study():
+    frame = pd.DataFrame({"model": ["ridge", "moon_landing"], "reference": ["unet", "mean"]})
+    rows = as_table(frame, "k", "c", ["model"], study="wind").rows
+    assert [[text for text, _ in row] for row in rows] == [
+        ["ridge on terrain features", "U-Net"],
+        ["moon landing", "mean"],
+    ]
+    frame = pd.DataFrame({"study": ["glacier", "mwas", "tree"], "model": ["ridge"] * 3})
+    table = as_table(frame, "k", "c", ["model"], study="wind")
+    assert table.columns[1].choices == ["ridge", "ridge, transform chosen"]
+
+
 def test_costs_that_were_not_measured_are_not_zero():
     steps = pd.DataFrame(
         {

@@ -7,7 +7,7 @@ import numpy as np
 
 from casestudies.figures.explore import Colours, numbers, palette
 from casestudies.files import write_json
-from casestudies.glacier.plot import LABELS, SCHEMES, Results
+from casestudies.glacier.results import LABELS, SCHEMES, Results
 from casestudies.steps import main
 
 UNIT = "m w.e. a⁻¹"

@@ -1,8 +1,6 @@
 """The figures of the glacier study."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from casestudies.errors import InputError
 from casestudies.figures.shared import (
     instead_of_dot,
     observed_against_predicted,
@@ -31,116 +28,24 @@ from casestudies.figures.style import (
     figure,
     panel_grid,
 )
+from casestudies.glacier.results import (
+    COLOURS,
+    LABELS,
+    MODELS,
+    Results,
+    scheme_title,
+)
 from casestudies.steps import main
 from casestudies.tables import read_table
 
 UNIT = "m w.e. a$^{-1}$"
 
-SCHEMES = {
-    "logo": "new glacier",
-    "loyo": "new year",
-    "lsygo": "new glacier, new year",
-    "forward": "later years",
-}
-
-UNITS = {
-    "logo": ["glaciers"],
-    "loyo": ["years"],
-    "lsygo": ["glaciers", "years"],
-    "forward": ["years"],
-}
-
-MODELS: dict[str, tuple[str, str]] = {
-    "mean": ("mean", GREY),
-    "year_mean": ("same-year mean", GREY),
-    "degree_day": ("degree-day", GREEN),
-    "ols": ("least squares", BLUE),
-    "lasso": ("lasso", BLUE),
-    "ridge": ("ridge", BLUE),
-    "ridge_regional": ("ridge, regional + local", BLUE),
-    "extra_trees": ("extra trees", ORANGE),
-    "gradient_boosting": ("gradient boosting", ORANGE),
-    "ridge_trees": ("ridge + trees on its residual", ORANGE),
-    "gaussian_process": ("Gaussian process", ORANGE),
-    "paper_network": ("paper's network", VERMILION),
-    "paper_protocol": ("… stopped on the held-out fold", PURPLE),
-    "deep_ensemble": ("deep ensemble", VERMILION),
-    "chosen": ("inner choice", BLACK),
-    "stack": ("stack", BLACK),
-}
-LABELS = {name: label for name, (label, _) in MODELS.items()}
-COLOURS = {name: colour for name, (_, colour) in MODELS.items()}
 LEAKY = "paper_protocol"
 
 PUBLISHED_RMSE = {"logo": 0.514, "loyo": 0.559, "lsygo": 0.513}
 """RMSE of the published network (Bolibar et al. 2020), recomputed from the predictions that the
 authors stored with their code (github.com/JordiBolibar/ALPGM, tag v1.0); audit.csv recomputes
 logo and loyo."""
-
-
-def scheme_title(scheme: str) -> str:
-    """Return what a scheme asks, for a panel's title."""
-    return f"{scheme}: {SCHEMES[scheme]}" if scheme in SCHEMES else scheme
-
-
-@dataclass(frozen=True)
-class Results:
-    """The tables of one data set, read from its folder as the workflow lays it out."""
-
-    folder: Path
-    schemes: list[str]
-    models: list[str]
-
-    @cached_property
-    def prepared(self) -> pd.DataFrame:
-        return read_table(self.folder / "prepared.parquet", complete=["sample", "glacier", "year"])
-
-    @cached_property
-    def scores(self) -> pd.DataFrame:
-        return read_table(self.folder / "scores.csv", complete=["scheme", "model", "metric"])
-
-    @cached_property
-    def coverage(self) -> pd.DataFrame:
-        return read_table(self.folder / "coverage.csv", complete=["scheme", "model", "unit"])
-
-    @property
-    def published(self) -> bool:
-        """Whether the published scores refer to these data."""
-        return self.folder.name.startswith("alpgm")
-
-    def score(self, scheme: str, metric: str, model: str) -> pd.Series:
-        """Return the row of one score."""
-        rows = self.scores.query("scheme == @scheme and metric == @metric and model == @model")
-        if rows.empty:
-            raise InputError(f"{self.folder / 'scores.csv'}: no {metric} of {model} on {scheme}.")
-        return rows.iloc[0]
-
-    def predictions(self, scheme: str, model: str, observed: bool = True) -> pd.DataFrame:
-        """Return out-of-fold predictions with glacier, name, massif and year."""
-        table = read_table(self.folder / "predictions" / scheme / f"{model}.parquet")
-        about = self.prepared[["sample", "glacier", "name", "massif", "year"]]
-        table = table.merge(about, on="sample")
-        return table[table["observed"].notna()] if observed else table
-
-    def sizes(self, scheme: str) -> str:
-        """Return how many samples and independent units a scheme has, in words."""
-        rows = self.scores.query("scheme == @scheme and metric == 'rmse'")
-        row = rows.loc[rows["samples"].idxmax()]
-        return f"n = {row['samples']}, {_groups(scheme, row)}"
-
-    def has(self, *models: str) -> bool:
-        return set(models) <= set(self.models)
-
-    @property
-    def network(self) -> str | None:
-        """The network that the figures show: ours if it was trained, else the paper's."""
-        return next((n for n in ("deep_ensemble", "paper_network") if self.has(n)), None)
-
-    @property
-    def shown(self) -> list[str]:
-        """A linear model, a network and the inner choice, as far as they were fitted."""
-        wanted = ["lasso", self.network, "chosen"]
-        return [model for model in wanted if model in self.models]
 
 
 def scores(results: Results, path: Path) -> None:
@@ -176,13 +81,6 @@ def scores(results: Results, path: Path) -> None:
         if results.published:
             handles.append(Line2D([], [], color=PURPLE, ls=":", label="published"))
         drawing.legend(handles=handles, loc="outside lower center", ncols=4)
-
-
-def _groups(scheme: str, row: pd.Series) -> str:
-    """Return the independent units of a score in words, such as ``32 glaciers × 32 years``."""
-    counts = str(row["groups"]).split("x")
-    names = UNITS.get(scheme, ["units"] * len(counts))
-    return " × ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
 
 
 def observed_predicted(results: Results, path: Path) -> None:

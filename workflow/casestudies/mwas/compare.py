@@ -7,15 +7,13 @@ import pandas as pd
 from casestudies.figures.shared import subtitle
 from casestudies.figures.style import panel_grid
 from casestudies.mwas.plot import (
-    LODO,
-    MODELS,
-    SCHEMES,
     family_handles,
     mark_published,
     published_auc,
     published_handles,
     score_panel,
 )
+from casestudies.mwas.results import LODO, MODELS, SCHEMES
 from casestudies.steps import main
 from casestudies.tables import read_table
 

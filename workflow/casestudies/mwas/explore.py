@@ -7,7 +7,7 @@ import pandas as pd
 
 from casestudies.figures.explore import numbers, palette
 from casestudies.files import write_json
-from casestudies.mwas.plot import LABELS
+from casestudies.mwas.results import LABELS
 from casestudies.steps import main
 from casestudies.tables import read_table
 

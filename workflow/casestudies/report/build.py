@@ -21,7 +21,7 @@ from casestudies.datasets import DATASETS
 from casestudies.errors import InputError
 from casestudies.files import writing
 from casestudies.report import Item
-from casestudies.report.studies import LAYOUTS, OF_ALL_DECIDES, Layout, words
+from casestudies.report.studies import LAYOUTS, OF_ALL_DECIDES, Layout, model_label, words
 from casestudies.tables import read_table
 
 HERE = Path(__file__).parent
@@ -147,10 +147,15 @@ def as_table(
     choose_by: Sequence[str] = (),
     chosen: Mapping[str, str] | None = None,
     file: str = "",
+    study: str | None = None,
 ) -> Table:
-    """Return a table for a page; names of models, schemes and metrics become words."""
+    """Return a table for a page; names of models, schemes and metrics become words.
+
+    Models are called as in the figures of their study: that of the row, or else ``study``.
+    """
+    studies = frame["study"] if "study" in frame else [study] * len(frame)
     frame = frame.dropna(axis=1, how="all")
-    named = {"study", "scheme", "model", "metric", "reference", "kind", "unit", "position"}
+    named = {"study", "scheme", "metric", "kind", "unit", "position"}
     columns, cells = [], []
     for name in frame.columns:
         values = frame[name]
@@ -158,6 +163,9 @@ def as_table(
         if numeric:
             texts = [number(value) for value in values.tolist()]
             sort = [None if pd.isna(value) else value for value in values.tolist()]
+        elif name in ("model", "reference"):
+            texts = [model_label(*pair) for pair in zip(studies, map(str, values), strict=True)]
+            sort = texts
         else:
             texts = [words(str(v)) if name in named else number(v) for v in values.tolist()]
             sort = texts
@@ -522,6 +530,7 @@ class Site:
             ["scheme", "model", "metric"],
             {"metric": page.layout.metric},
             self.file(item),
+            page.name,
         )
 
     def csv_table(self, page: StudyPage, part: Part, item: Item) -> Table:
@@ -534,6 +543,7 @@ class Site:
             choices,
             {},
             self.file(item),
+            page.name,
         )
 
     def all_scores(self) -> Table:
@@ -559,7 +569,8 @@ class Site:
         if found.empty:
             return None
         key = self.anchor(page.name, f"{part.dataset}-cost-table")
-        return as_table(found, key, f"Cost of the models of {part.dataset}, all schemes together")
+        caption = f"Cost of the models of {part.dataset}, all schemes together"
+        return as_table(found, key, caption, study=page.name)
 
     def costs_by_study(self) -> Table:
         found = costs(steps_of(self.studies), ["study", "data set"])

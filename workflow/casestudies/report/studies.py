@@ -1,6 +1,10 @@
-"""What decides each study's claim; which figures show results, and which are diagnostics."""
+"""What decides each study's claim, which figures show results, and what its models are called."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 
 
 @dataclass(frozen=True)
@@ -70,3 +74,17 @@ ACRONYMS = {
 def words(name: str) -> str:
     """Return a name of the configuration as words: ``unet_corrected`` is "U-Net corrected"."""
     return " ".join(ACRONYMS.get(part, part) for part in name.replace("-", " ").split("_"))
+
+
+def model_label(study: str | None, model: str) -> str:
+    """Return what a study's figures call a model; its name as words where they do not show it."""
+    return _labels(study).get(model) or words(model)
+
+
+@cache
+def _labels(study: str | None) -> Mapping[str, str]:
+    """Return the labels of a study's models; none where casestudies.<study>.results is missing."""
+    parents = f"casestudies.{study}"
+    if not study or find_spec(parents) is None or find_spec(f"{parents}.results") is None:
+        return {}
+    return import_module(f"{parents}.results").LABELS

@@ -173,9 +173,8 @@ def _draw(axis, row: pd.Series, y: float, model: str) -> None:
 def _entry(model: str) -> Line2D:
     """Return the legend's entry of a model."""
     name = base(model)
-    label = LABELS[name] + (", all images" if model != name else "")
     face = "white" if model != name else COLOURS[name]
-    return Line2D([], [], color=COLOURS[name], marker=MARKERS[name], mfc=face, label=label)
+    return Line2D([], [], color=COLOURS[name], marker=MARKERS[name], mfc=face, label=LABELS[model])
 
 
 if __name__ == "__main__":

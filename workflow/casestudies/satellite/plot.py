@@ -231,9 +231,8 @@ def _name_lines(axis: Axes, ends: Mapping[str, float], last: float) -> None:
     placed = spread(wanted, 0.047 * (high - low), low, high)
     for model, start, end in zip(ends, wanted, placed, strict=True):
         name = base(model)
-        label = LABELS[name] + (", all images" if model != name else "")
         axis.annotate(
-            label,
+            LABELS[model],
             (last, start),
             xytext=(1.045, (end - low) / (high - low)),
             textcoords="axes fraction",
@@ -405,10 +404,7 @@ def cost(results: Results, path: Path) -> None:
                 )
             axes[2].plot([score["lower"], score["upper"]], [y, y], color=colour, lw=2)
             axes[2].plot(score["estimate"], y, "o", color=colour, mfc=face, ms=7, mew=1.5)
-        names = [
-            LABELS[base(model)] + (", all images" if model.endswith(SUFFIX) else "")
-            for model, *_ in rows
-        ]
+        names = [LABELS[model] for model, *_ in rows]
         axes[0].set_yticks(range(len(rows)), names)
         axes[0].set_ylim(len(rows) - 0.5, -0.5)
         for axis, (_, _, label) in zip(axes, columns, strict=False):

@@ -45,6 +45,7 @@ MODELS: dict[str, tuple[str, str, str]] = {
 }
 """Label, colour and marker of every model, in the order of the figures."""
 LABELS = {name: label for name, (label, _, _) in MODELS.items()}
+LABELS |= {f"{name}{SUFFIX}": f"{label}, all images" for name, label in LABELS.items()}
 COLOURS = {name: colour for name, (_, colour, _) in MODELS.items()}
 MARKERS = {name: marker for name, (_, _, marker) in MODELS.items()}
 FAMILIES = {

@@ -117,9 +117,10 @@ def grid(region: Sequence[float], step: float) -> tuple[np.ndarray, np.ndarray]:
 def _cells(
     lat: np.ndarray, lon: np.ndarray, latitudes: np.ndarray, longitudes: np.ndarray, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return row and column of each pixel, -1 if outside."""
+    """Return row and column of each pixel, -1 if outside; the northern edge, a pole, is inside."""
     with np.errstate(invalid="ignore"):
         row = np.floor((lat - (latitudes[0] - step / 2)) / step)
+        row = np.where(lat == latitudes[-1] + step / 2, len(latitudes) - 1, row)
         column = np.floor(((lon - (longitudes[0] - step / 2)) % 360) / step)
     row = np.where((row >= 0) & (row < len(latitudes)), row, -1).astype(np.int64)
     column = np.where((column >= 0) & (column < len(longitudes)), column, -1).astype(np.int64)
