@@ -98,13 +98,14 @@ def test_a_run_fills_table_picture_and_pages(run):
     assert "old" not in findings and "kept" in findings
 
 
-def test_what_was_not_run_again_is_kept(run):
+def test_what_was_not_run_again_is_kept_and_what_was_keeps_its_place(run):
     bring()
     table = read_rows(Path("table.csv"))
     other = table.assign(dataset="simulated-rans", estimate=table["estimate"] / 2)
-    write_table(pd.concat([other, table.assign(estimate=0.5)]), Path("table.csv"))
+    write_table(pd.concat([table.assign(estimate=0.5), other]), Path("table.csv"))
     bring()
-    rows = read_rows(Path("table.csv")).groupby("dataset")["estimate"].sum()
+    rows = read_rows(Path("table.csv")).groupby("dataset", sort=False)["estimate"].sum()
+    assert list(rows.index) == ["massifs", "simulated-rans"]
     assert rows["simulated-rans"] == pytest.approx(table["estimate"].sum() / 2)
     assert rows["massifs"] == pytest.approx(table["estimate"].sum())
 

@@ -182,9 +182,10 @@ def _unit(prepared: Path, target: str) -> str | None:
 
 def merge(old: pd.DataFrame, new: list[pd.DataFrame], studies: list[str]) -> pd.DataFrame:
     """Return the table with new rows in place of old ones of the same data sets, by study."""
-    made = {(each["study"].iloc[0], each["dataset"].iloc[0]) for each in new}
-    kept = [part for key, part in old.groupby(["study", "dataset"], sort=False) if key not in made]
-    merged = pd.concat([*kept, *new])
+    keys = ["study", "dataset"]
+    parts = dict(iter(old.groupby(keys, sort=False)))
+    parts |= {tuple(each[keys].iloc[0]): each for each in new}
+    merged = pd.concat(parts.values())
     return merged.sort_values("study", key=lambda name: name.map(studies.index), kind="stable")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from casestudies.errors import InputError
-from casestudies.figures.style import BLACK, GREEN, GREY, ORANGE, figure
+from casestudies.figures.style import BLACK, GREY, ORANGE, VERMILION, figure
 from casestudies.steps import main
 from casestudies.tables import read_table
 from casestudies.wind.results import COLOURS, LABELS, MARKERS
@@ -73,7 +73,7 @@ def transect(*, stations: Path, output: Path) -> None:
                     rows["distance"],
                     rows["predicted"],
                     marker=markers[model],
-                    color=GREEN,
+                    color=VERMILION,
                     ms=5,
                     lw=1.3,
                     ls="--",
