@@ -1,19 +1,15 @@
 """Encoders in closed form: exact where theory says so, blind to gaps, same seed same bytes."""
 
-import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from casestudies.errors import InputError
 from casestudies.satellite.encoders import (
     Components,
     PrincipalComponents,
     RandomFeatures,
-    block_means,
     neighbours,
     slow_directions,
 )
@@ -167,35 +163,6 @@ def test_rank_below_the_components_is_padded():
     model = Components.fit(vectors, 5, rng)
     assert model.axes.shape == (9, 5)
     assert (model.scores(vectors)[:, 2:] == 0).all()
-
-
-@settings(deadline=None)
-@given(
-    st.integers(1, 3), st.integers(3, 17), st.integers(3, 17), st.integers(1, 20), st.integers(0, 9)
-)
-def test_block_means(channels: int, rows: int, columns: int, count: int, seed: int):
-    rng = np.random.default_rng(seed)
-    valid = rng.random((2, channels, rows, columns)) < 0.7
-    constant = np.where(valid, np.float32(2.5), np.float32(0))
-    means = block_means(constant, valid, count)
-    assert max(means.shape[2:]) <= max(count, 1)
-    np.testing.assert_allclose(means[~np.isnan(means)], 2.5, rtol=1e-6)
-    everywhere = np.ones_like(valid)
-    assert not np.isnan(block_means(constant, everywhere, count)).any()
-    np.testing.assert_array_equal(
-        block_means(np.where(valid, constant, 0), np.zeros_like(valid), count), np.nan
-    )
-
-
-def test_block_means_against_a_loop():
-    values = np.random.default_rng(0).standard_normal((2, 3, 8, 12)).astype(np.float32)
-    means = block_means(values, np.ones(values.shape, bool), 4)
-    assert means.shape == (2, 3, 3, 4)
-    edges = [0, 3, 5, 8]  # eight rows in three blocks
-    for row, (top, bottom) in enumerate(itertools.pairwise(edges)):
-        for column in range(4):
-            block = values[:, :, top:bottom, 3 * column : 3 * column + 3]
-            np.testing.assert_allclose(means[:, :, row, column], block.mean((2, 3)), atol=1e-6)
 
 
 def test_neighbours_are_hours_of_one_day(images: Images):

@@ -1,5 +1,6 @@
 """The image series: what is written comes back, and what is damaged is told."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casestudies.errors import InputError
-from casestudies.satellite.images import Channel, Images, ImageWriter
+from casestudies.satellite import survey
+from casestudies.satellite.images import Channel, Images, ImageWriter, block_means
+from casestudies.satellite.survey import SurveyedImages
 
 CHANNELS = [Channel("b", "K", "second letter", 200, 300), Channel("a", "1", "first", -1, 1)]
 AXIS = (np.arange(6.0), {"units": "1"})
@@ -87,3 +90,67 @@ def test_a_corrupt_chunk_is_one_message(tmp_path):
 def test_another_folder_is_no_series(tmp_path):
     with pytest.raises(InputError, match="not a readable image series"):
         Images(tmp_path)
+
+
+# Block means and moments ------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 3), st.integers(3, 17), st.integers(3, 17), st.integers(1, 20), st.integers(0, 9)
+)
+def test_block_means(channels: int, rows: int, columns: int, count: int, seed: int):
+    rng = np.random.default_rng(seed)
+    valid = rng.random((2, channels, rows, columns)) < 0.7
+    constant = np.where(valid, np.float32(2.5), np.float32(0))
+    means = block_means(constant, valid, count)
+    assert max(means.shape[2:]) <= max(count, 1)
+    np.testing.assert_allclose(means[~np.isnan(means)], 2.5, rtol=1e-6)
+    everywhere = np.ones_like(valid)
+    assert not np.isnan(block_means(constant, everywhere, count)).any()
+    np.testing.assert_array_equal(
+        block_means(np.where(valid, constant, 0), np.zeros_like(valid), count), np.nan
+    )
+
+
+def test_block_means_against_a_loop():
+    values = np.random.default_rng(0).standard_normal((2, 3, 8, 12)).astype(np.float32)
+    means = block_means(values, np.ones(values.shape, bool), 4)
+    assert means.shape == (2, 3, 3, 4)
+    edges = [0, 3, 5, 8]  # eight rows in three blocks
+    for row, (top, bottom) in enumerate(itertools.pairwise(edges)):
+        for column in range(4):
+            block = values[:, :, top:bottom, 3 * column : 3 * column + 3]
+            np.testing.assert_allclose(means[:, :, row, column], block.mean((2, 3)), atol=1e-6)
+
+
+def test_moments_are_those_of_the_valid_pixels(tmp_path):
+    images = write(tmp_path / "images.zarr", frames(7))
+    number, total, squares = np.moveaxis(images.moments(np.array([5, 2])), -1, 0)
+    values = images.read(np.array([5, 2])).astype(float)
+    values -= np.array([250, 0])[:, None, None]
+    np.testing.assert_array_equal(number, (~np.isnan(values)).sum((2, 3)))
+    np.testing.assert_allclose(total, np.nansum(values, (2, 3)), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(squares, np.nansum(values**2, (2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("resident", [0, 1 << 28])
+def test_a_survey_tells_the_same_and_reads_once(tmp_path, monkeypatch, resident):
+    monkeypatch.setattr(survey, "_RESIDENT_BYTES", resident)
+    images = write(tmp_path / "images.zarr", frames(9))
+    surveyed, some = SurveyedImages(images, [2, 4, 6, 96]), np.array([7, 0, 3])
+    surveyed.survey()
+    wanted = {side: images.block_means(some, side) for side in (2, 4)}
+    moments = images.moments(some)
+
+    def packed(frames):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(surveyed, "packed", packed)
+    for side, means in wanted.items():
+        for _ in range(2):
+            np.testing.assert_array_equal(surveyed.block_means(some, side), means)
+    np.testing.assert_array_equal(surveyed.moments(some), moments)
+    surveyed.survey()
+    with pytest.raises(AssertionError, match="read again"):
+        surveyed.block_means(some, 6)  # its own pixels

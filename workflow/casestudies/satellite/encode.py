@@ -16,6 +16,7 @@ from casestudies.evaluation.splits import read_folds
 from casestudies.satellite.folds import training_frames
 from casestudies.satellite.images import Images
 from casestudies.satellite.registry import NETWORKS, Encoder, encoder_class
+from casestudies.satellite.survey import SurveyedImages
 from casestudies.seeds import job_seed
 from casestudies.steps import main, progress
 from casestudies.tables import read_table, write_table, writing
@@ -83,13 +84,16 @@ def encode(
     series = Images(images)
     samples = read_table(prepared, complete=["sample", "day", "frame"])
     scope = list(_scope(series, samples, splits, gap, prepared))
+    surveyed = SurveyedImages(
+        series, [side for make in makers.values() if (side := make().settings.get("side"))]
+    )
     for encoder, make in makers.items():
         own = job_seed(seed, encoder)
         described, where = _device(encoder, device)
         tables, losses, stored, trained = [], [], {}, {}
         fit = partial(
             _fit,
-            images=series,
+            images=surveyed,
             encoder=encoder,
             make=make,
             seed=own,
@@ -98,6 +102,7 @@ def encode(
             checkpoint_every=checkpoint_every,
         )
         with measured(country) as energy:
+            surveyed.survey()  # done once, at the cost of the first encoder
             fitted = side_by_side(fit, scope, threads if where == "cpu" else 1)
             for (fold, frames), (model, table) in zip(scope, fitted, strict=True):
                 tables.append(table)

@@ -17,7 +17,7 @@ import scipy.linalg
 
 from casestudies.errors import InputError
 from casestudies.files import scratch
-from casestudies.satellite.images import Images
+from casestudies.satellite.images import Images, block_means
 from casestudies.satellite.standardise import Standardiser
 from casestudies.steps import progress
 
@@ -25,7 +25,6 @@ _ITERATIONS = 8
 _OVERSAMPLING = 16
 _RESIDENT_BYTES = 1 << 28  # vectors beyond this wait on disk
 _BLOCK = 1024  # vectors worked on at a time
-_LEAST_VALID = 0.25  # share of a cell's pixels below which its mean is called missing
 _NEIGHBOUR = 1.5  # median steps within which the next frame is a neighbour: a night is not
 
 
@@ -78,7 +77,7 @@ class _ClosedForm:
         start = 0
         for batch in images.batches(frames):
             rows = slice(start, start + len(batch))
-            scores = self._components.scores(self._vectors(images.read(batch)))
+            scores = self._components.scores(self._vectors(images, batch))
             latents[rows, : self._rotation.shape[1]] = scores @ self._rotation
             start += len(batch)
         return latents
@@ -107,11 +106,16 @@ class _ClosedForm:
         encoder._restore(arrays)
         return encoder
 
-    def _vectors(self, values: np.ndarray) -> np.ndarray:
-        """Return vectors (n, p), NaN where missing, of images (n, channels, y, x)."""
-        standardised, valid = self._standardiser.apply(values)
-        means = block_means(standardised, valid, self.settings["side"])
-        return means.reshape(len(values), -1)
+    def _vectors(self, images: Images, frames: np.ndarray) -> np.ndarray:
+        """Return the vectors of frames, (n, p), NaN where missing."""
+        return self._means(images, frames).reshape(len(frames), -1)
+
+    def _means(self, images: Images, frames: np.ndarray) -> np.ndarray:
+        """Return standardised block means, (n, channels, rows, columns), NaN where missing."""
+        means = images.block_means(frames, self.settings["side"])
+        means -= self._standardiser.mean[:, None, None]
+        means /= self._standardiser.std[:, None, None]
+        return means
 
     def _draw(self, channels: int, rng: np.random.Generator) -> None:
         """Draw what is random in the vectors."""
@@ -217,9 +221,8 @@ class RandomFeatures(_ClosedForm):
     def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._filters, self._bias = arrays["filters"], arrays["bias"]
 
-    def _vectors(self, values: np.ndarray) -> np.ndarray:
-        standardised, valid = self._standardiser.apply(values)
-        means = block_means(standardised, valid, self.settings["side"])
+    def _vectors(self, images: Images, frames: np.ndarray) -> np.ndarray:
+        means = self._means(images, frames)
         size = self.settings["patch"]
         if min(means.shape[2:]) < size:
             raise InputError(
@@ -388,43 +391,6 @@ class Components:
         return cls(*(arrays[name] for name in ("mean", "axes", "variances", "noise")))
 
 
-def block_means(standardised: np.ndarray, valid: np.ndarray, count: int) -> np.ndarray:
-    """Return means over a grid of nearly square blocks, NaN where too few pixels are valid.
-
-    Parameters
-    ----------
-    standardised
-        Shape (n, channels, y, x), zero where missing.
-    valid
-        bool, the same shape or with one channel for all.
-    count
-        Blocks along the longer side; an image that is no larger keeps its pixels.
-
-    Returns
-    -------
-    float32 of shape (n, channels, rows, columns)
-    """
-    sizes = standardised.shape[2:]
-    counts = [max(1, min(size, round(count * size / max(sizes)))) for size in sizes]
-    if tuple(counts) == sizes:
-        return np.where(valid, standardised, np.float32(np.nan))
-    edges = [
-        np.linspace(0, s, n + 1).round().astype(int) for s, n in zip(sizes, counts, strict=True)
-    ]
-    rows, columns = (
-        (np.repeat(np.arange(n), np.diff(edge))[:, None] == np.arange(n)).astype(np.float32)
-        for n, edge in zip(counts, edges, strict=True)
-    )
-
-    def sums(array: np.ndarray) -> np.ndarray:
-        return rows.T @ (array.astype(np.float32, copy=False) @ columns)
-
-    pixels = np.diff(edges[0])[:, None] * np.diff(edges[1])
-    number = sums(valid)
-    means = sums(standardised) / np.maximum(number, 1)
-    return np.where(number >= _LEAST_VALID * pixels, means, np.float32(np.nan))
-
-
 def neighbours(times: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Return pairs of neighbouring frames as positions into ``frames``, shape (pairs, 2).
 
@@ -486,7 +452,7 @@ def _collected(
     with tempfile.TemporaryDirectory(prefix="casestudies-") as folder:
         vectors, start = np.empty((0, 0), np.float32), 0
         for batch in progress(list(images.batches(frames)), label):
-            part = encoder._vectors(images.read(batch))
+            part = encoder._vectors(images, batch)
             if not start:
                 shape = (len(frames), part.shape[1])
                 if 4 * shape[0] * shape[1] <= _RESIDENT_BYTES:

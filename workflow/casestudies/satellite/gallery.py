@@ -25,7 +25,7 @@ from casestudies.figures.style import (
     VERMILION,
     figure,
 )
-from casestudies.satellite.images import Images
+from casestudies.satellite.images import Images, block_means
 from casestudies.satellite.results import (
     ALL_IMAGES,
     LABELS,
@@ -98,8 +98,6 @@ def load(results: Results, encoder: str) -> Shown:
 
 def principal_decoder(encoder: Any, shape: tuple[int, ...]) -> Decoder:
     """Return the decoder of principal components of images (channels, y, x), or of block means."""
-    from casestudies.satellite.encoders import block_means
-
     arrays = encoder.arrays()
     whole = np.ones((1, *shape), np.float32)
     grid = block_means(whole, whole > 0, encoder.settings["side"]).shape[1:]

@@ -28,6 +28,7 @@ LEVELS = 65534
 EPOCH = np.datetime64("1970-01-01T00", "s")
 CHUNK_BYTES = 1 << 20
 SHARD_BYTES = 1 << 25
+_LEAST_VALID = 0.25  # share of a block's pixels below which its mean is called missing
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Channel:
     @property
     def scale(self) -> float:
         return max(self.maximum - self.minimum, 1e-12) / (LEVELS - 1)
+
+    @property
+    def middle(self) -> float:
+        """The middle of the range."""
+        return self.minimum + self.scale * (LEVELS - 1) / 2
 
 
 class ImageWriter:
@@ -276,6 +282,51 @@ class Images:
         values[packed == FILL] = np.nan
         return values
 
+    def centred(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return frames about the middles of their channels' ranges, and where they have values.
+
+        Sums keep their digits about the middle; about zero they may not.
+
+        Returns
+        -------
+        values : float32 of shape (n, channels, y, x)
+            In the channels' units, zero where missing.
+        valid : bool, the same shape
+        """
+        packed = self.packed(frames)
+        valid = packed != FILL
+        values = packed.astype(np.float32)
+        values -= np.float32((LEVELS - 1) / 2)
+        values *= np.array([c.scale for c in self.channels], np.float32)[:, None, None]
+        values[~valid] = 0
+        return values, valid
+
+    def moments(self, frames: np.ndarray) -> np.ndarray:
+        """Return number, sum and sum of squares of the valid pixels of each frame and channel.
+
+        Returns
+        -------
+        float64 of shape (n, channels, 3)
+            In the channels' units, about the middles of their ranges.
+        """
+        found = np.empty((len(frames), self.shape[1], 3))
+        start = 0
+        for batch in self.batches(frames):
+            found[start : start + len(batch)] = frame_moments(*self.centred(batch))
+            start += len(batch)
+        return found
+
+    def block_means(self, frames: np.ndarray, side: int) -> np.ndarray:
+        """Return the frames' means over blocks, as :func:`block_means`, in the channels' units."""
+        if side >= max(self.shape[2:]):
+            return self.read(frames)
+        return self.in_units(block_means(*self.centred(frames), side))
+
+    def in_units(self, centred: np.ndarray) -> np.ndarray:
+        """Return values about the middles of the channels' ranges as they are; overwrites them."""
+        centred += np.array([c.middle for c in self.channels], np.float32)[:, None, None]
+        return centred
+
     def batches(self, frames: np.ndarray, megabytes: float = 64) -> Iterator[np.ndarray]:
         """Yield positions of frames in their order, in parts whose values fill ``megabytes``."""
         size = max(1, int(megabytes * 1e6 // (4 * np.prod(self.shape[1:]))))
@@ -292,3 +343,53 @@ def _channel(name: str, attributes: Mapping[str, Any]) -> Channel:
         low,
         low + scale * (LEVELS - 1),
     )
+
+
+def frame_moments(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Return number, sum and sum of squares of valid pixels, float64 of shape (n, channels, 3).
+
+    Parameters
+    ----------
+    values
+        Shape (n, channels, y, x), zero where missing.
+    valid
+        bool, the same shape.
+    """
+    # Rows in single precision, their sums in double.
+    rows = (values.sum(axis=-1), np.einsum("...x,...x->...", values, values))
+    sums = [np.count_nonzero(valid, axis=(2, 3)), *(row.sum(axis=-1, dtype=float) for row in rows)]
+    return np.stack(sums, axis=-1).astype(float)
+
+
+def block_means(values: np.ndarray, valid: np.ndarray, side: int) -> np.ndarray:
+    """Return means over a grid of nearly square blocks, NaN where too few pixels are valid.
+
+    Parameters
+    ----------
+    values
+        Shape (n, channels, y, x), zero where missing.
+    valid
+        bool, the same shape or with one channel for all.
+    side
+        Blocks along the longer side; an image that is no larger keeps its pixels.
+
+    Returns
+    -------
+    float32 of shape (n, channels, rows, columns)
+    """
+    sizes = values.shape[2:]
+    counts = [max(1, min(size, round(side * size / max(sizes)))) for size in sizes]
+    if tuple(counts) == sizes:
+        return np.where(valid, values, np.float32(np.nan))
+    edges = [
+        np.linspace(0, s, n + 1).round().astype(int) for s, n in zip(sizes, counts, strict=True)
+    ]
+
+    def sums(array: np.ndarray) -> np.ndarray:
+        of_rows = np.add.reduceat(array, edges[1][:-1], axis=-1, dtype=np.float32)
+        return np.add.reduceat(of_rows, edges[0][:-1], axis=-2)
+
+    pixels = np.diff(edges[0])[:, None] * np.diff(edges[1])
+    number = sums(valid)
+    means = sums(values) / np.maximum(number, 1)
+    return np.where(number >= _LEAST_VALID * pixels, means, np.float32(np.nan))

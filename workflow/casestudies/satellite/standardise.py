@@ -31,21 +31,9 @@ class Standardiser:
         InputError
             If a channel has no valid pixel in these frames.
         """
-        channels = images.channels
-        # Sums of squares about the middle of the range keep their digits; about zero they may not.
-        middle = np.array([(c.minimum + c.maximum) / 2 for c in channels])
-        count = np.zeros(len(channels), dtype=np.int64)
-        total, squares = np.zeros(len(channels)), np.zeros(len(channels))
-        for batch in images.batches(frames):
-            values = images.read(batch)
-            for k in range(len(channels)):
-                valid = values[:, k]
-                valid = valid[~np.isnan(valid)].astype(np.float64) - middle[k]
-                count[k] += len(valid)
-                total[k] += valid.sum()
-                squares[k] += valid @ valid
+        count, total, squares = np.moveaxis(images.moments(frames).sum(axis=0), -1, 0)
         if not count.all():
-            name = channels[int(np.argmin(count))].name
+            name = images.channels[int(np.argmin(count))].name
             raise InputError(
                 f"{images.path}: channel {name!r} has no valid pixel in the {len(frames)} training "
                 "frames; leave the channel out, or choose another period or fewer folds."
@@ -53,6 +41,7 @@ class Standardiser:
         mean = total / count
         std = np.sqrt(np.maximum(squares / count - mean**2, 0))
         std[std == 0] = 1.0  # a constant channel says nothing, and becomes zero
+        middle = np.array([channel.middle for channel in images.channels])
         return cls((mean + middle).astype(np.float32), std.astype(np.float32))
 
     def apply(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
