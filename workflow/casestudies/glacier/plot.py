@@ -33,7 +33,6 @@ from casestudies.glacier.results import (
     LABELS,
     MODELS,
     Results,
-    scheme_title,
 )
 from casestudies.steps import main
 from casestudies.tables import read_table
@@ -56,7 +55,7 @@ def scores(results: Results, path: Path) -> None:
         for axis, scheme in zip(axes, results.schemes, strict=True):
             rows = results.scores.query("scheme == @scheme and metric == 'rmse'")
             score_dots(axis, rows, order, LABELS, COLOURS, hollow=[LEAKY])
-            axis.set(title=scheme_title(scheme), xlabel=f"RMSE ({UNIT})")
+            axis.set(title=results.title(scheme), xlabel=f"RMSE ({UNIT})")
             subtitle(axis, results.sizes(scheme))
             known = PUBLISHED_RMSE.get(scheme, np.inf) if results.published else np.inf
             left, right = min(rows["lower"].min(), known), rows["upper"].max()
@@ -103,7 +102,7 @@ def observed_predicted(results: Results, path: Path) -> None:
                 note,
             )
             if model == results.shown[0]:
-                axis.set_title(scheme_title(scheme).replace(": ", ":\n"))
+                axis.set_title(results.title(scheme).replace(": ", ":\n"))
             if scheme == results.schemes[0]:
                 axis.set_ylabel(f"{LABELS[model]}\npredicted ({UNIT})")
             if model == results.shown[-1]:
@@ -131,7 +130,7 @@ def leakage(results: Results, path: Path) -> None:
             )
             if results.published and scheme in PUBLISHED_RMSE:
                 axis.plot(PUBLISHED_RMSE[scheme], position, "D", color=BLACK, ms=6)
-        axis.set_yticks(range(len(results.schemes)), [scheme_title(s) for s in results.schemes])
+        axis.set_yticks(range(len(results.schemes)), [results.title(s) for s in results.schemes])
         axis.set_ylim(len(results.schemes) - 0.5, -0.5)
         axis.margins(x=0.12)
         axis.grid(axis="y", visible=False)
@@ -294,7 +293,7 @@ def coverage(results: Results, path: Path) -> None:
             axis.set_yticks(range(len(order)), [LABELS[m] for m in order])
             axis.set_ylim(len(order) - 0.4, -0.6)
             axis.grid(axis="y", visible=False)
-            axis.set(title=scheme_title(scheme), xlabel="coverage", xlim=(left, 1.03))
+            axis.set(title=results.title(scheme), xlabel="coverage", xlim=(left, 1.03))
             subtitle(axis, results.sizes(scheme))
         handles = [
             Line2D([], [], color=GREY, marker="o", ls="", label="all observations"),
@@ -403,7 +402,7 @@ def training_curves(results: Results, path: Path) -> None:
                 axis.plot(table["steps"], table[column], color=colour)
             best = table.loc[table["inner"].idxmin(), "steps"]
             axis.axvline(best, color=BLUE, ls=":", lw=1.2)
-            axis.set(title=scheme_title(scheme), xlabel="gradient steps", ylim=(0, 2))
+            axis.set(title=results.title(scheme), xlabel="gradient steps", ylim=(0, 2))
         for axis in axes[::2]:
             axis.set_ylabel(f"RMSE ({UNIT})")
         handles = [Line2D([], [], color=colour, label=label) for _, colour, label in parts]

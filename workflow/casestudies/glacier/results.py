@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pandas as pd
 
-from casestudies.errors import InputError
+from casestudies.figures.results import StudyResults
 from casestudies.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 from casestudies.tables import read_table
 
@@ -47,26 +46,15 @@ LABELS = {name: label for name, (label, _) in MODELS.items()}
 COLOURS = {name: colour for name, (_, colour) in MODELS.items()}
 
 
-def scheme_title(scheme: str) -> str:
-    """Return what a scheme asks, for a panel's title."""
-    return f"{scheme}: {SCHEMES[scheme]}" if scheme in SCHEMES else scheme
-
-
 @dataclass(frozen=True)
-class Results:
-    """The tables of one data set, read from its folder as the workflow lays it out."""
+class Results(StudyResults):
+    """The tables of one data set."""
 
-    folder: Path
-    schemes: list[str]
-    models: list[str]
+    questions = SCHEMES
 
     @cached_property
     def prepared(self) -> pd.DataFrame:
         return read_table(self.folder / "prepared.parquet", complete=["sample", "glacier", "year"])
-
-    @cached_property
-    def scores(self) -> pd.DataFrame:
-        return read_table(self.folder / "scores.csv", complete=["scheme", "model", "metric"])
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
@@ -76,13 +64,6 @@ class Results:
     def published(self) -> bool:
         """Whether the published scores refer to these data."""
         return self.folder.name.startswith("alpgm")
-
-    def score(self, scheme: str, metric: str, model: str) -> pd.Series:
-        """Return the row of one score."""
-        rows = self.scores.query("scheme == @scheme and metric == @metric and model == @model")
-        if rows.empty:
-            raise InputError(f"{self.folder / 'scores.csv'}: no {metric} of {model} on {scheme}.")
-        return rows.iloc[0]
 
     def predictions(self, scheme: str, model: str, observed: bool = True) -> pd.DataFrame:
         """Return out-of-fold predictions with glacier, name, massif and year."""

@@ -30,7 +30,7 @@ from casestudies.figures.style import (
 )
 from casestudies.mwas import PUBLISHED_AUC
 from casestudies.mwas.abundance import TARGET, Abundances, short_name
-from casestudies.mwas.results import COLOURS, LABELS, LODO, MODELS, Results, scheme_title
+from casestudies.mwas.results import COLOURS, LABELS, LODO, MODELS, Results
 from casestudies.mwas.transforms import AbundanceTransform, Closure, PrevalenceFilter
 from casestudies.steps import main
 from casestudies.tables import read_metadata, read_table
@@ -112,7 +112,7 @@ def scores(results: Results, path: Path) -> None:
         for axis, scheme in zip(axes, results.schemes, strict=True):
             rows = results.scores.query("scheme == @scheme and metric == 'auc'")
             score_panel(axis, rows, order)
-            axis.set_title(scheme_title(scheme))
+            axis.set_title(results.title(scheme))
             subtitle(axis, _sizes(scheme, rows.iloc[0]))
             if scheme != LODO:  # the published scores are of cross-validation
                 mark_published(axis, results.folder.name, len(order))
@@ -255,7 +255,7 @@ def roc_pr(results: Results, path: Path) -> None:
                 prevalence, ls=":", color=GREY, lw=1.2, label=f"chance: cases {prevalence:.2f}"
             )
             left.set(
-                title=scheme_title(scheme),
+                title=results.title(scheme),
                 xlabel="false positive rate",
                 ylabel="sensitivity",
                 aspect="equal",
@@ -343,7 +343,7 @@ def calibration(results: Results, path: Path) -> None:
             )
             axis.set(xlim=(0, 1), ylim=(-0.02, 1.18))
             axis.set_yticks(np.linspace(0, 1, 6))
-            axis.set_title(f"{scheme_title(scheme)}\n{LABELS[model]}")
+            axis.set_title(f"{results.title(scheme)}\n{LABELS[model]}")
             repeats = table["repeat"].nunique()
             for value, tint in ((0, CONTROL), (1, CASE)):
                 chosen = table.loc[table["observed"] == value, "predicted"]
@@ -1051,7 +1051,7 @@ def permutation(results: Results, path: Path) -> None:
                 ha="right" if left else "left",
                 va="top",
             )
-            axis.set_title(f"{LABELS.get(model, model)}, {scheme_title(scheme)}")
+            axis.set_title(f"{LABELS.get(model, model)}, {results.title(scheme)}")
             axis.set(xlabel="AUC, mean over held-out folds", ylabel="permutations")
             axis.yaxis.get_major_locator().set_params(integer=True)
 

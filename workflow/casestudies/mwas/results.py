@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from casestudies.errors import InputError
+from casestudies.figures.results import StudyResults
 from casestudies.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE
 from casestudies.mwas.abundance import TARGET, Abundances, load
 from casestudies.tables import read_table
@@ -36,27 +36,16 @@ LABELS = {name: label for name, (label, _) in MODELS.items()}
 COLOURS = {name: colour for name, (_, colour) in MODELS.items()}
 
 
-def scheme_title(scheme: str) -> str:
-    """Return what a scheme asks, for a panel's title."""
-    return f"{scheme}: {SCHEMES[scheme]}" if scheme in SCHEMES else scheme
-
-
 @dataclass(frozen=True)
-class Results:
-    """The tables of one data set, read from its folder as the workflow lays it out."""
+class Results(StudyResults):
+    """The tables of one data set."""
 
-    folder: Path
-    schemes: list[str]
-    models: list[str]
+    questions = SCHEMES
     truth: Path | None = None
 
     @cached_property
     def data(self) -> Abundances:
         return load(self.folder / "prepared.parquet")
-
-    @cached_property
-    def scores(self) -> pd.DataFrame:
-        return read_table(self.folder / "scores.csv", complete=["scheme", "model", "metric"])
 
     @cached_property
     def stability(self) -> pd.DataFrame:
@@ -90,13 +79,6 @@ class Results:
     def best(self) -> str:
         """The linear models that the inner folds prefer, or the lasso where they are missing."""
         return "linear" if "linear" in self.models else "lasso_log"
-
-    def score(self, scheme: str, metric: str, model: str) -> pd.Series:
-        """Return the row of one score."""
-        rows = self.scores.query("scheme == @scheme and metric == @metric and model == @model")
-        if rows.empty:
-            raise InputError(f"{self.folder / 'scores.csv'}: no {metric} of {model} on {scheme}.")
-        return rows.iloc[0]
 
     def predictions(self, scheme: str, model: str) -> pd.DataFrame:
         """Return out-of-fold probabilities with subject and cohort."""

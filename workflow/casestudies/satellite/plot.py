@@ -29,7 +29,6 @@ from casestudies.satellite.results import (
     SUFFIX,
     Results,
     base,
-    scheme_title,
 )
 from casestudies.steps import main
 from casestudies.tables import read_metadata, read_table
@@ -75,7 +74,7 @@ def scores(results: Results, path: Path) -> None:
             axis.set_ylim(len(order) - 0.4, -0.6)
             axis.grid(axis="y", visible=False)
             axis.set_xlabel("R² out of fold")
-            axis.set_title(scheme_title(scheme))
+            axis.set_title(results.title(scheme))
             subtitle(axis, f"n = {rows['samples'].max()} labels")
         drawn = {COLOURS[model] for model in order}
         handles = [
@@ -142,7 +141,7 @@ def observed_predicted(results: Results, path: Path) -> None:
             everything.append(np.r_[observed, predicted])
             axis.set_title(LABELS[model])
             if model == models[0]:
-                axis.set_ylabel(scheme_title(scheme) + "\npredicted")
+                axis.set_ylabel(results.title(scheme) + "\npredicted")
         values = np.concatenate(everything)
         low, high = np.quantile(values, [0.001, 0.999])
         margin = high - low

@@ -3,13 +3,12 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from casestudies.errors import InputError
+from casestudies.figures.results import StudyResults
 from casestudies.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 from casestudies.satellite.images import Images
 from casestudies.tables import read_metadata, read_table
@@ -66,18 +65,11 @@ def base(model: str) -> str:
     return model.removesuffix(SUFFIX)
 
 
-def scheme_title(scheme: str) -> str:
-    """Return what a scheme asks, for a panel's title."""
-    return f"{scheme}: {SCHEMES[scheme]}" if scheme in SCHEMES else scheme
-
-
 @dataclass(frozen=True)
-class Results:
-    """The tables of one data set, read from its folder as the workflow lays it out."""
+class Results(StudyResults):
+    """The tables of one data set."""
 
-    folder: Path
-    schemes: list[str]
-    models: list[str]
+    questions = SCHEMES
     gap: float
 
     @cached_property
@@ -93,10 +85,6 @@ class Results:
     @cached_property
     def images(self) -> Images:
         return Images(self.folder / "images.zarr")
-
-    @cached_property
-    def scores(self) -> pd.DataFrame:
-        return read_table(self.folder / "scores.csv", complete=["scheme", "model", "metric"])
 
     @property
     def label(self) -> str:
@@ -116,13 +104,6 @@ class Results:
         """Return on which frames an encoder was fitted: those of the first scheme, or all."""
         scopes = [self.schemes[0]] if encoder in self.models else []
         return scopes + ([ALL_IMAGES] if encoder + SUFFIX in self.models else [])
-
-    def score(self, scheme: str, metric: str, model: str) -> pd.Series:
-        """Return the row of one score."""
-        rows = self.scores.query("scheme == @scheme and metric == @metric and model == @model")
-        if rows.empty:
-            raise InputError(f"{self.folder / 'scores.csv'}: no {metric} of {model} on {scheme}.")
-        return rows.iloc[0]
 
     def predictions(self, scheme: str, model: str) -> pd.DataFrame:
         """Return out-of-fold predictions of one model."""

@@ -25,7 +25,7 @@ from casestudies.steps import main
 from casestudies.tables import read_table
 from casestudies.wind import RANDOM_FIELD
 from casestudies.wind.features import cell_heights
-from casestudies.wind.results import COLOURS, LABELS, MARKERS, MODELS, Results, scheme_title
+from casestudies.wind.results import COLOURS, LABELS, MARKERS, MODELS, Results
 
 SHOWN = ("surrogate", "gradient_boosting", "ridge", "mass_consistent", "linear", "log_law")
 """Models of the figures that would be crowded with all."""
@@ -80,7 +80,7 @@ def scores(results: Results, path: Path) -> None:
             score_dots(axis, rows, order, LABELS, COLOURS)
             axis.set_xlim(0, rows["upper"].max() * 1.25)
             axis.set_xlabel("RMSE of speed (% of inflow)")
-            axis.set_title(scheme_title(scheme))
+            axis.set_title(results.title(scheme))
             subtitle(axis, f"n = {rows['samples'].max()} terrains")
 
 
@@ -115,7 +115,7 @@ def coverage(results: Results, path: Path) -> None:
             axis.set_xticks(range(lowest, 101, 10))
             axis.grid(axis="y", visible=False)
             axis.set_xlabel("cells inside their interval (%)")
-            axis.set_title(scheme_title(scheme))
+            axis.set_title(results.title(scheme))
             terrains = results.score(scheme, "rmse", order[0])["samples"]
             subtitle(axis, f"n = {int(terrains)} terrains")
 

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from casestudies.errors import InputError
 from casestudies.evaluation.scores import cluster_weights
+from casestudies.figures.results import StudyResults
 from casestudies.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from casestudies.tables import read_metadata, read_table
 from casestudies.wind.prepare import POSITIONS
@@ -41,11 +40,6 @@ NETWORKS = ("unet_corrected", "unet", "fno_corrected", "fno")
 SOLVERS = {"mass_consistent": "mass-consistent model", "openfoam": "RANS model"}
 
 
-def scheme_title(scheme: str) -> str:
-    """Return what a scheme asks, for a panel's title."""
-    return f"{scheme}: {SCHEMES[scheme]}" if scheme in SCHEMES else scheme
-
-
 @dataclass(frozen=True)
 class Predicted:
     """Predictions of one model on one scheme, all terrains by all interior cells.
@@ -74,15 +68,10 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class Results:
-    """The tables of one data set, read from its folder as the workflow lays it out.
+class Results(StudyResults):
+    """The tables of one data set; ``nominal`` is the coverage that intervals aim at."""
 
-    The first scheme is the one that counts; ``nominal`` is the coverage that intervals aim at.
-    """
-
-    folder: Path
-    schemes: list[str]
-    models: list[str]
+    questions = SCHEMES
     nominal: float = 0.9
 
     @cached_property
@@ -93,10 +82,6 @@ class Results:
     def fields(self) -> xr.Dataset:
         with xr.open_dataset(self.folder / "prepared.nc", engine="h5netcdf") as opened:
             return opened.load()
-
-    @cached_property
-    def scores(self) -> pd.DataFrame:
-        return read_table(self.folder / "scores.csv", complete=["scheme", "model", "metric"])
 
     @property
     def solver(self) -> str:
@@ -118,13 +103,6 @@ class Results:
         """Rows and columns of the interior."""
         rows, columns = np.nonzero(self.fields["interior"].to_numpy())
         return slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
-
-    def score(self, scheme: str, metric: str, model: str) -> pd.Series:
-        """Return the row of one score."""
-        rows = self.scores.query("scheme == @scheme and metric == @metric and model == @model")
-        if rows.empty:
-            raise InputError(f"{self.folder / 'scores.csv'}: no {metric} of {model} on {scheme}.")
-        return rows.iloc[0]
 
     def predictions(self, scheme: str, model: str) -> Predicted:
         """Return out-of-fold predictions; of the inner choice, those of the model chosen."""
