@@ -165,5 +165,7 @@ def test_a_study_added_as_the_page_says(checkout):
     assert "tree (The tree study:" in listed.stdout + listed.stderr
     with zipfile.ZipFile(checkout.folder / "results/report.zip") as archive:
         names = archive.namelist()
+        pages = [archive.read(name).decode() for name in names if name.endswith(".html")]
     assert any(name.endswith("scores.svg") for name in names)
+    assert any("<td>straight line</td>" in page for page in pages)
     assert "tree:" in (checkout.folder / "config/config.yaml").read_text()
