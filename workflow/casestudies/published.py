@@ -169,7 +169,7 @@ def rows(results: Path, study: Study, dataset: str, run: str) -> pd.DataFrame:
         run=run,
         commit=facts["commit"],
         date=f"{written:%Y-%m-%d}",
-    ).round(dict.fromkeys(NUMBERS, 6))
+    ).round(dict.fromkeys(NUMBERS, 8))
     return frame.reindex(columns=COLUMNS).reset_index(drop=True)
 
 
