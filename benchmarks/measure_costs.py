@@ -164,7 +164,7 @@ RUNS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "trained-48": (_NETWORKS, _satellite(48, 120, _NOON, _TRAINED, 40)),
     "trained-96": (_NETWORKS, _satellite(96, 60, _DAY, _TRAINED, 40)),
     "trained-250": (_NETWORKS, _satellite(250, 40, _NOON, _TRAINED, 20, 8)),
-    "trained-2000": (_NETWORKS[:2], _satellite(2000, 30, _NOON, _TRAINED, 6, 1)),
+    "trained-2000": (_NETWORKS[:2], _satellite(2000, 40, _NOON, _TRAINED, 6, 1)),
     "rans-16": (_FLOWS, _wind("simulated-rans", 6, 16, 10, 2)),
     "rans-24": (_FLOWS, _wind("simulated-rans", 8, 24, 20, 2)),
     "rans-32": (_FLOWS, _wind("simulated-rans", 7, 32, 14, 2)),
