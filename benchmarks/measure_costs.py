@@ -139,7 +139,6 @@ _FITS = [
     "results/satellite/simulated/curves/pca.parquet",
     "results/satellite/simulated/overfitting.parquet",
 ]
-_SAVED = "results/satellite/simulated/model/model.json"
 _NETWORKS = [
     "results/satellite/simulated/encoders/blocked/autoencoder.safetensors",
     "results/satellite/simulated/encoders/all_images/autoencoder.safetensors",
@@ -159,7 +158,7 @@ RUNS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "closed-96": (["satellite"], _satellite(96, 120, _NOON, _CLOSED, 0)),
     "closed-192": (_FITS, _satellite(192, 60, _DAY, _CLOSED, 0)),
     "closed-500": (["satellite"], _satellite(500, 80, _NOON, _CLOSED, 0, 4)),
-    "closed-2000": ([*_FITS, _SAVED], _satellite(2000, 40, _NOON, _CLOSED, 0, 1)),
+    "closed-2000": (["satellite"], _satellite(2000, 40, _NOON, _CLOSED, 0, 1)),
     "trained-32": (_NETWORKS, _satellite(32, 60, _DAY, _TRAINED, 100)),
     "trained-48": (_NETWORKS, _satellite(48, 120, _NOON, _TRAINED, 40)),
     "trained-96": (_NETWORKS, _satellite(96, 60, _DAY, _TRAINED, 40)),

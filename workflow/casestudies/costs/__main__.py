@@ -277,10 +277,9 @@ Memory does not grow with the number of images: those that do not fit a bound ar
 
 `python benchmarks/measure_costs.py` runs the workflow on small data of several sizes, one job at a
 time, and writes processor time, memory and bytes of every step to
-[benchmarks/costs.csv](../benchmarks/costs.csv): {measurements} steps on {processors}. Processor
-time stands in for elapsed time, since the machine had other work to do. What is a plain repetition
-(fits, frames, flows) multiplies; how cost grows with a size is fitted as a constant and a power
-(`casestudies.costs.laws`):
+[benchmarks/costs.csv](../benchmarks/costs.csv): {measurements} steps on {processors}, while other
+programs kept the second core busy. What is a plain repetition (fits, frames, flows) multiplies; how
+cost grows with a size is fitted as a constant and a power (`casestudies.costs.laws`):
 
 {laws}"""
 

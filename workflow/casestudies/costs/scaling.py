@@ -60,7 +60,7 @@ _NAMES = {
 """Steps that are not called as their modules are."""
 _FORMS = 6  # of the RANS model whose costs are compared: itself and five cheaper ones
 _BATCH_VALUES = 1 << 24  # of a training step of an autoencoder, as casestudies.satellite.networks
-_CLOSED = 4  # a fit in closed form reads a frame several times: as dear as four encodings, about
+_CLOSED = 4  # a fit in closed form goes over its frames several times: about four encodings
 _LEARNED = 3  # what a frame is learned from is standardised by, and its latent put in order
 _HELD_VALUES = 1.25e8  # of the frames by which a training is followed, at most 256
 _EVALUATIONS = 5  # along the training of the end-to-end network
