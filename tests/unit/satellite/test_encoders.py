@@ -165,6 +165,18 @@ def test_rank_below_the_components_is_padded():
     assert (model.scores(vectors)[:, 2:] == 0).all()
 
 
+def test_what_a_gap_holds_does_not_hang_on_rounding():
+    # As many components as entries leave no noise, and without noise a gap could hold anything.
+    rng = np.random.default_rng(3)
+    vectors = (rng.standard_normal((300, 12)) @ rng.standard_normal((12, 12))).astype(np.float32)
+    vectors[::3, 4:9] = np.nan
+    shaken = vectors * (1 + 1e-6 * rng.standard_normal(vectors.shape).astype(np.float32))
+    scores, other = (
+        Components.fit(one, 12, np.random.default_rng(0)).scores(one) for one in (vectors, shaken)
+    )
+    assert np.abs(scores - other).max() < 0.01 * scores.std()
+
+
 def test_neighbours_are_hours_of_one_day(images: Images):
     pairs = neighbours(images.times, np.arange(4, 28))
     first = np.arange(4, 28)[pairs[:, 0]]

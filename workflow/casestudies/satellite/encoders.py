@@ -23,6 +23,7 @@ from casestudies.steps import progress
 
 _ITERATIONS = 8
 _OVERSAMPLING = 16
+_LEAST_NOISE = 1e-3  # of an entry's mean variance: without any, a gap could hold anything
 _RESIDENT_BYTES = 1 << 28  # vectors beyond this wait on disk
 _BLOCK = 1024  # vectors worked on at a time
 _NEIGHBOUR = 1.5  # median steps within which the next frame is a neighbour: a night is not
@@ -328,7 +329,9 @@ class Components:
                 product += filled.T @ scores
                 energy += float(np.vdot(filled, filled))
             axes, values, _ = np.linalg.svd(product / size, full_matrices=False)
-            rest = max(energy / size - values.sum(), 0.0) / max((valid > 0).sum() - sought, 1)
+            entries = int((valid > 0).sum())
+            rest = (energy / size - values.sum()) / max(entries - sought, 1)
+            rest = max(rest, _LEAST_NOISE * energy / size / max(entries, 1))
             model = cls(mean, *(a.astype(np.float32) for a in (axes, values, np.array([rest]))))
         return model._leading(count)
 
