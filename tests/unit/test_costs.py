@@ -117,6 +117,12 @@ def test_three_measurements_of_two_parameters_leave_a_factor_of_ten():
     assert found.upper / found.value == found.value / found.lower == pytest.approx(10)
 
 
+def test_what_follows_no_law_is_told_by_no_wider_interval_than_a_factor_of_a_hundred():
+    sizes = np.array([[10.0], [20.0], [40.0], [80.0], [160.0]])
+    found = Law.fit(["x"], sizes, np.array([1.0, 500, 0.01, 300, 0.1]))({"x": 4000})
+    assert found.upper / found.value == pytest.approx(100)
+
+
 def test_what_hardly_grows_is_carried_on_in_proportion():
     sizes = np.array([[10.0], [20.0], [40.0], [80.0]])
     values = 2 + 1e-5 * sizes[:, 0] + np.array([0, 0.01, -0.01, 0])

@@ -12,7 +12,8 @@ is expected come from the fits that leave out one of the measurements each (the 
 Stein 1981, Ann. Stat. 9, 586-596) and from the residuals, with Student's t: they tell what the
 measurements do not settle, not what another machine or a busy one would take. A factor of ten
 either way stands for them where there are fewer than two measurements more than parameters, or
-where a size is asked for that was not varied.
+where a size is asked for that was not varied. None is wider than a factor of a hundred: that a law
+does not hold at all is told by no interval.
 """
 
 import csv
@@ -36,6 +37,7 @@ WITHOUT = {"cpu_seconds": (), "peak_mb": REPEATED, "written_mb": _PASSES}
 """Sizes that a quantity does not grow with: what is done so often is let go before the next, and
 leaves one result."""
 STEEPEST = 2.0
+WIDEST = 100.0
 _PULL = 0.1
 """A residual for each exponent, times its distance from the usual one."""
 
@@ -128,6 +130,7 @@ class Law:
         count = len(others)
         variance = (count - 1) * others.var() + self.spread**2
         widen = math.exp(float(student.ppf(0.95, max(1, self.freedom))) * math.sqrt(variance))
+        widen = min(widen, WIDEST)
         return Estimate(value, value / widen, value * widen)
 
     def _asks_what_was_not_varied(self, sizes: Mapping[str, float]) -> bool:
