@@ -354,3 +354,6 @@ def test_the_finding_counts_the_data_sets_whose_interval_is_above_0():
         "a (9 labels, R² of season and hour 0.25): skill of the latent 0.50 [0.10, 0.70]" in first
     )
     assert second.endswith("of ridge regression on raw pixels -0.20 [-0.10, 0.10].")
+    alone = [compare.finding({"a": one}, {"a": 0.25}, "blocked") for one in (table, worse)]
+    assert alone[0].splitlines()[0].endswith("choose beats season and hour on a.")
+    assert alone[1].splitlines()[0].endswith("is not shown to beat season and hour on a.")

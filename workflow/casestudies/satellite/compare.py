@@ -76,9 +76,12 @@ def finding(tables: Mapping[str, pd.DataFrame], seasons: Mapping[str, float], sc
     }
     wins = [name for name, row in latent.items() if row["lower"] > 0]
     told = f": {', '.join(wins)}" if wins else ""
+    verb, where = "beats", f"{len(wins)} of {len(latent)} data sets{told}"
+    if len(latent) == 1:
+        verb, where = "beats" if wins else "is not shown to beat", next(iter(latent))
     lines = [
-        f"With all labels (scheme {scheme}), the latent that the inner folds choose beats "
-        f"season and hour on {len(wins)} of {len(latent)} data sets{told}."
+        f"With all labels (scheme {scheme}), the latent that the inner folds choose {verb} "
+        f"season and hour on {where}."
     ]
     for name, row in latent.items():
         others = [model for model in TOLD if model in tables[name].index]
