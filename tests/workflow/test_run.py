@@ -208,7 +208,7 @@ def test_editing_a_model_reruns_the_fits_and_what_follows(rerun):
 def test_editing_a_figure_redraws_and_no_more(rerun):
     path = rerun.folder / "workflow/casestudies/glacier/plot.py"
     path.write_text(path.read_text() + "\n\ndef unused():\n    pass\n")
-    assert set(rerun.planned()) == {"all", "plot_glacier", "explore_glacier"}
+    assert set(rerun.planned()) == {"all", "plot_glacier"}
 
 
 def test_permuted_labels_give_chance_for_every_model(checkout):
