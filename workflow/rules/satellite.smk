@@ -314,7 +314,8 @@ for job, models in SATELLITE.curve_jobs().items():
             labels=SATELLITE.label_curves.labels,
             draws=SATELLITE.label_curves.draws,
             settings=as_json(SATELLITE.cnn),
-            device=CONFIG.training.device,
+            training=CONFIG.training,
+            checkpoint=lambda wildcards, output: f"{output[0]}.checkpoints",
             output=lambda wildcards, output: os.path.dirname(output[0]),
             seed=lambda wildcards: seed("satellite", "curve", wildcards.dataset),
         message:
@@ -324,8 +325,11 @@ for job, models in SATELLITE.curve_jobs().items():
             " --images {input.images} --prepared {input.prepared} --splits {input.splits}"
             " {params.features} --models {params.models} --heads {params.heads}"
             " --latent-sizes {params.latent_sizes} --labels {params.labels}"
-            " --draws {params.draws} --settings {params.settings:q} --device {params.device}"
-            " --threads {threads} --seed {params.seed} --output {params.output} 2> {log}"
+            " --draws {params.draws} --settings {params.settings:q}"
+            " --device {params.training.device} --threads {threads} --seed {params.seed}"
+            " --checkpoint {params.checkpoint}"
+            " --checkpoint-every {params.training.checkpoint_every}"
+            " --output {params.output} 2> {log}"
 
 
 rule overfit_satellite:

@@ -9,6 +9,7 @@ import pytest
 from casestudies.config.schemes import Blocked
 from casestudies.errors import InputError
 from casestudies.evaluation.splits import make_folds
+from casestudies.satellite import supervised
 from casestudies.satellite.curve import curve, draw_labels, r_squared
 from casestudies.satellite.inputs import read_samples
 from casestudies.satellite.overfit import overfit, sides
@@ -49,6 +50,33 @@ def test_the_end_to_end_network_is_on_the_same_draws(study, tmp_path):
     same = ["labels", "draw", "fold", "sample", "observed"]
     pd.testing.assert_frame_equal(tables["mean"][same], tables["cnn"][same])
     assert tables["cnn"].notna().all(axis=None)
+
+
+def test_a_network_that_was_stopped_goes_on_with_what_it_has(study, tmp_path, monkeypatch):
+    trained = []
+
+    def train_path(*arguments):
+        if len(trained) == stop:
+            raise KeyboardInterrupt
+        trained.append(1)
+        return original(*arguments)
+
+    original = supervised.train_path
+    monkeypatch.setattr(supervised, "train_path", train_path)
+    asked = given(study, "cnn") | {"labels": [10], "draws": 1, "checkpoint_every": 0.0}
+    asked |= {"settings": '{"steps": 10, "width": 4}'}
+    stop = 3
+    with pytest.raises(KeyboardInterrupt):
+        curve(**asked, checkpoint=tmp_path / "kept", output=tmp_path)
+    assert list((tmp_path / "kept").iterdir())
+    stop = None
+    curve(**asked, checkpoint=tmp_path / "kept", output=tmp_path)
+    resumed = len(trained)
+    curve(**asked, output=tmp_path / "whole")
+    assert len(trained) == 2 * resumed  # nothing was trained twice
+    tables = (read_table(folder / "cnn.parquet") for folder in (tmp_path, tmp_path / "whole"))
+    pd.testing.assert_frame_equal(*tables)
+    assert not (tmp_path / "kept").exists()
 
 
 def test_draws_are_of_the_training_labels_and_inner_folds_of_the_draw(study):

@@ -108,6 +108,8 @@ def curve(
     settings: str = "{}",
     device: str = "cpu",
     threads: int = 1,
+    checkpoint: Path | None = None,
+    checkpoint_every: float = 60.0,
     output: Path,
 ) -> None:
     """Predict the test folds of a scheme from few labels, drawn several times.
@@ -140,6 +142,11 @@ def curve(
         Where the cnn is trained: auto, cpu or cuda.
     threads
         CPU threads of the cnn.
+    checkpoint
+        Folder of checkpoints of the cnn; a killed step resumes from it, and a finished one removes
+        it.
+    checkpoint_every
+        Seconds between checkpoints.
     output
         Folder for <model>.parquet: labels, draw, fold, sample, observed, predicted, train_r2 (R² on
         the labels that were learned), inner_mse (squared error of the chosen setting in the inner
@@ -164,8 +171,9 @@ def curve(
     for model in models:
         with stopwatch() as measured:
             if model == CNN:
+                saved = (checkpoint, checkpoint_every)
                 predicted, choices = _network(
-                    images, samples, folds, settings, seed, device, threads
+                    images, samples, folds, settings, seed, device, threads, *saved
                 )
             else:
                 given = make_inputs(
@@ -176,6 +184,10 @@ def curve(
         table = table.assign(sample=samples["sample"].to_numpy()[table["position"]])
         facts = {"model": model, "seed": seed, **measured}
         write_table(table[list(COLUMNS)], output / f"{model}.parquet", facts)
+    if checkpoint is not None:
+        from casestudies.training.checkpoint import remove_checkpoints  # torch
+
+        remove_checkpoints(checkpoint)
 
 
 def _network(
@@ -186,6 +198,8 @@ def _network(
     seed: int,
     device: str,
     threads: int,
+    checkpoint: Path | None,
+    checkpoint_every: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return predictions and choices of the network that is trained end to end."""
     from casestudies.satellite.supervised import cross_validate_cnn, parse_settings  # torch
@@ -201,6 +215,8 @@ def _network(
         seed,
         find_device(device),
         threads,
+        checkpoint,
+        checkpoint_every,
     )
     return result.predictions, result.choices
 
