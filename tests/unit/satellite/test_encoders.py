@@ -16,6 +16,7 @@ from casestudies.satellite.encoders import (
 from casestudies.satellite.images import Channel, Images, ImageWriter
 from casestudies.satellite.registry import ENCODERS, NETWORKS, encoder_class
 from casestudies.satellite.standardise import Standardiser
+from casestudies.satellite.survey import SurveyedImages
 
 CLOSED = sorted(set(ENCODERS) - set(NETWORKS))
 SMALL = {
@@ -163,6 +164,22 @@ def test_rank_below_the_components_is_padded():
     model = Components.fit(vectors, 5, rng)
     assert model.axes.shape == (9, 5)
     assert (model.scores(vectors)[:, 2:] == 0).all()
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_fold_learns_nothing_from_frames_outside_it(name: str, tmp_path: Path):
+    frames, _ = series(0)
+    other = frames.copy()
+    other[180:] = np.clip(2 - 1.7 * other[180:], -20, 20)
+    learned = []
+    for k, values in enumerate((frames, other)):
+        surveyed = SurveyedImages(write(tmp_path / f"{k}.zarr", values), [4])
+        surveyed.survey()  # reads all frames, whatever is trained on
+        encoder = encoder_class(name)(**SMALL[name])
+        encoder.fit(surveyed, np.arange(180), 1)
+        learned.append(encoder.arrays())
+    for key, array in learned[0].items():
+        np.testing.assert_array_equal(learned[1][key], array)
 
 
 def test_what_a_gap_holds_does_not_hang_on_rounding():
