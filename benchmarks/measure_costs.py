@@ -1,6 +1,6 @@
 """Measure what steps cost at several sizes: writes ``costs.csv`` beside this file.
 
-Run ``python benchmarks/measure_costs.py`` (about an hour on one core; OpenFOAM must be installed;
+Run ``python benchmarks/measure_costs.py`` (73 minutes on one core; OpenFOAM must be installed;
 ``--only NAME …`` for some of the runs, ``--list`` names them). Each run is the workflow itself on
 small data, one job at a time, in a temporary copy of the checkout. Every step is started by this
 program, which asks the kernel for the processor time and the largest resident memory of the step
